@@ -1,0 +1,256 @@
+//! What `show` tells. Keys are the kernel's field names.
+
+use std::fmt;
+
+use pppol2tp::data::proc;
+use pppol2tp::{SessionInfo, Snapshot, SocketInfo, TunnelInfo};
+use serde::{Deserialize, Serialize};
+
+use super::message::What;
+
+/// What was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Tunnels, newest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnels: Option<Vec<TunnelView>>,
+    /// Sessions, tunnel by tunnel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Vec<SessionView>>,
+    /// UDP sockets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<Vec<SocketView>>,
+    /// The text of `/proc/net/pppol2tp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proc: Option<String>,
+}
+
+/// A tunnel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TunnelView {
+    /// Local tunnel id.
+    pub tunnel_id: u16,
+    /// Peer's tunnel id; 0 while not known.
+    pub peer_tunnel_id: u16,
+    /// Address of the UDP socket.
+    pub local: String,
+    /// The peer's address.
+    pub peer: String,
+    /// Debug mask.
+    pub debug: u32,
+    /// Sessions and open management sockets.
+    pub references: usize,
+    /// Counters over all its sessions, past ones included, and `rx_foreign`.
+    #[serde(with = "counters")]
+    pub stats: Vec<(String, u64)>,
+}
+
+/// A session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionView {
+    /// Local tunnel id.
+    pub tunnel_id: u16,
+    /// Local session id.
+    pub session_id: u16,
+    /// Peer's tunnel id.
+    pub peer_tunnel_id: u16,
+    /// Peer's session id.
+    pub peer_session_id: u16,
+    /// The peer's address.
+    pub peer: String,
+    /// Whether a PPP unit is bound.
+    pub bound: bool,
+    /// The unit's interface.
+    pub interface: Option<String>,
+    /// MTU of the interface.
+    pub mtu: u16,
+    /// The peer's MRU, or the MTU.
+    pub mru: u16,
+    /// RECVSEQ.
+    pub recv_seq: bool,
+    /// SENDSEQ.
+    pub send_seq: bool,
+    /// LNSMODE.
+    pub lns_mode: bool,
+    /// REORDERTO in milliseconds.
+    pub reorder_timeout: u32,
+    /// Debug mask.
+    pub debug: u32,
+    /// Next Ns expected.
+    pub nr: u16,
+    /// Next Ns to send.
+    pub ns: u16,
+    /// Counters.
+    #[serde(with = "counters")]
+    pub stats: Vec<(String, u64)>,
+}
+
+/// A UDP socket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SocketView {
+    /// Its address.
+    pub local: String,
+    /// Name of the set of offloads in use now.
+    pub mode: String,
+    /// Those offloads.
+    pub offloads: Vec<String>,
+    /// Counters.
+    #[serde(with = "counters")]
+    pub counters: Vec<(String, u64)>,
+}
+
+impl Report {
+    pub(super) fn new(what: What, snapshot: &Snapshot) -> Self {
+        let mut report = Self::default();
+        if matches!(what, What::All | What::Tunnels) {
+            report.tunnels = Some(snapshot.tunnels.iter().map(TunnelView::from).collect());
+        }
+        if matches!(what, What::All | What::Sessions) {
+            report.sessions = Some(snapshot.sessions.iter().map(SessionView::from).collect());
+        }
+        if matches!(what, What::All | What::Sockets) {
+            report.sockets = Some(snapshot.sockets.iter().map(SocketView::from).collect());
+        }
+        if what == What::Proc {
+            report.proc = Some(Proc(snapshot).to_string());
+        }
+        report
+    }
+}
+
+impl From<&TunnelInfo> for TunnelView {
+    fn from(tunnel: &TunnelInfo) -> Self {
+        let mut stats = owned(tunnel.stats.iter());
+        stats.push(("rx_foreign".into(), tunnel.rx_foreign));
+        Self {
+            tunnel_id: tunnel.tunnel_id,
+            peer_tunnel_id: tunnel.peer_tunnel_id,
+            local: tunnel.local.to_string(),
+            peer: tunnel.peer.to_string(),
+            debug: tunnel.debug.0,
+            references: tunnel.references,
+            stats,
+        }
+    }
+}
+
+impl From<&SessionInfo> for SessionView {
+    fn from(session: &SessionInfo) -> Self {
+        Self {
+            tunnel_id: session.ids.tunnel_id,
+            session_id: session.ids.session_id,
+            peer_tunnel_id: session.ids.peer_tunnel_id,
+            peer_session_id: session.ids.peer_session_id,
+            peer: session.peer.to_string(),
+            bound: session.bound,
+            interface: session.interface.clone(),
+            mtu: session.mtu,
+            mru: session.mru,
+            recv_seq: session.recv_seq,
+            send_seq: session.send_seq,
+            lns_mode: session.lns_mode,
+            reorder_timeout: session.reorder_timeout,
+            debug: session.debug.0,
+            nr: session.nr,
+            ns: session.ns,
+            stats: owned(session.stats.iter()),
+        }
+    }
+}
+
+impl From<&SocketInfo> for SocketView {
+    fn from(socket: &SocketInfo) -> Self {
+        let mode = socket.mode;
+        let offloads = [
+            ("vnet", mode.vnet),
+            ("tso", mode.tso),
+            ("uso", mode.uso),
+            ("gso", mode.gso),
+            ("gro", mode.gro),
+            ("batch", mode.batch),
+        ];
+        Self {
+            local: socket.local.to_string(),
+            mode: mode.name().into(),
+            offloads: offloads.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.into()).collect(),
+            counters: owned(socket.counters.iter().copied()),
+        }
+    }
+}
+
+fn owned(counters: impl Iterator<Item = (&'static str, u64)>) -> Vec<(String, u64)> {
+    counters.map(|(name, value)| (name.into(), value)).collect()
+}
+
+/// Displays the text of `/proc/net/pppol2tp`.
+struct Proc<'a>(&'a Snapshot);
+
+impl fmt::Display for Proc<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        proc::header(f)?;
+        let mut sessions = self.0.sessions.iter().peekable();
+        for tunnel in &self.0.tunnels {
+            let tunnel_id = tunnel.tunnel_id;
+            let TunnelInfo { references, debug, ref stats, .. } = *tunnel;
+            proc::tunnel(f, &proc::Tunnel { tunnel_id, alive: true, references, debug, stats })?;
+            while let Some(session) = sessions.next_if(|session| session.ids.tunnel_id == tunnel_id) {
+                proc::session(f, &record(session))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn record(session: &SessionInfo) -> proc::Session<'_> {
+    proc::Session {
+        tunnel_id: session.ids.tunnel_id,
+        session_id: session.ids.session_id,
+        peer_tunnel_id: session.ids.peer_tunnel_id,
+        peer_session_id: session.ids.peer_session_id,
+        peer: session.peer,
+        state: if session.bound { proc::State::Bound } else { proc::State::Connected },
+        mtu: session.mtu,
+        mru: session.mru,
+        recv_seq: session.recv_seq,
+        send_seq: session.send_seq,
+        lns_mode: session.lns_mode,
+        debug: session.debug,
+        reorder_timeout: session.reorder_timeout,
+        nr: session.nr,
+        ns: session.ns,
+        stats: &session.stats,
+        interface: session.interface.as_deref(),
+    }
+}
+
+/// Counters as an object whose keys keep their order.
+mod counters {
+    use std::fmt;
+
+    use serde::de::{MapAccess, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(counters: &[(String, u64)], out: S) -> Result<S::Ok, S::Error> {
+        out.collect_map(counters.iter().map(|(name, value)| (name, value)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<(String, u64)>, D::Error> {
+        struct Counters;
+        impl<'de> Visitor<'de> for Counters {
+            type Value = Vec<(String, u64)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of counters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut counters = Vec::new();
+                while let Some(counter) = map.next_entry()? {
+                    counters.push(counter);
+                }
+                Ok(counters)
+            }
+        }
+        input.deserialize_map(Counters)
+    }
+}

@@ -1,0 +1,20 @@
+//! The daemon, as a library; the only room with tokio.
+//!
+//! ```text
+//!  static_session::open ──► Sockets ──► serve::run ──► until a signal, or until the interface is gone
+//!                                           ▲
+//!  control::Client ── JSON lines ── Unix socket
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod control;
+pub mod error;
+pub mod serve;
+pub mod shared_sessions;
+pub mod sockets;
+pub mod static_session;
+
+mod ignored;
+
+pub use error::{Error, Result};
+pub use sockets::Sockets;

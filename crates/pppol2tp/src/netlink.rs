@@ -1,0 +1,115 @@
+//! Addresses, routes and state of interfaces, through rtnetlink, one request at a time.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use crate::Prefix;
+
+/// An rtnetlink socket, bound to the network namespace of the thread that opened it.
+pub struct Netlink {
+    socket: Mutex<Socket>,
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+impl Netlink {
+    /// Opens a socket in the network namespace of this thread.
+    pub fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self { socket: Mutex::new(socket) })
+    }
+
+    /// Sends a request and waits for the kernel's answer.
+    pub fn request(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        let mut request = NetlinkMessage::from(message);
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        request.finalize();
+        let mut bytes = vec![0; request.buffer_len()];
+        request.serialize(&mut bytes);
+        let socket = self.socket.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        socket.send(&bytes, 0)?;
+        let (answer, _) = socket.recv_from_full()?;
+        let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
+        match answer.payload {
+            NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
+            _ => Ok(()),
+        }
+    }
+
+    fn link(&self, index: u32, change: impl FnOnce(&mut LinkMessage)) -> io::Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        change(&mut link);
+        self.request(RouteNetlinkMessage::SetLink(link), 0)
+    }
+
+    /// Sets an interface up or down.
+    pub fn set_up(&self, index: u32, up: bool) -> io::Result<()> {
+        self.link(index, |link| {
+            link.header.change_mask = LinkFlags::Up;
+            link.header.flags = if up { LinkFlags::Up } else { LinkFlags::empty() };
+        })
+    }
+
+    /// Sets an interface's MTU in bytes.
+    pub fn set_mtu(&self, index: u32, mtu: u16) -> io::Result<()> {
+        self.link(index, |link| link.attributes.push(LinkAttribute::Mtu(mtu.into())))
+    }
+
+    /// Sets how many packets an interface queues.
+    pub fn set_queue_len(&self, index: u32, packets: u32) -> io::Result<()> {
+        self.link(index, |link| link.attributes.push(LinkAttribute::TxQueueLen(packets)))
+    }
+
+    /// Gives an interface an address; `peer` is the other end of a point-to-point link.
+    pub fn add_address(&self, index: u32, address: Prefix, peer: Option<IpAddr>) -> io::Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = family(address.address);
+        message.header.index = index;
+        message.header.prefix_len = match peer {
+            Some(peer) => Prefix::host(peer).len,
+            None => address.len,
+        };
+        message.attributes.push(AddressAttribute::Local(address.address));
+        message.attributes.push(AddressAttribute::Address(peer.unwrap_or(address.address)));
+        if address.address.is_ipv6() {
+            // A point-to-point link has nobody to ask, and the address is wanted now.
+            let flags = netlink_packet_route::address::AddressFlags::Nodad;
+            message.attributes.push(AddressAttribute::Flags(flags));
+        }
+        self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// Routes a prefix to an interface.
+    pub fn add_route(&self, index: u32, prefix: Prefix) -> io::Result<()> {
+        let mut message = RouteMessage::default();
+        message.header = RouteHeader {
+            address_family: family(prefix.address),
+            destination_prefix_length: prefix.len,
+            table: RouteHeader::RT_TABLE_MAIN,
+            protocol: RouteProtocol::Static,
+            scope: RouteScope::Link,
+            kind: RouteType::Unicast,
+            ..RouteHeader::default()
+        };
+        message.attributes.push(RouteAttribute::Destination(RouteAddress::from(prefix.address)));
+        message.attributes.push(RouteAttribute::Oif(index));
+        self.request(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+}

@@ -1,0 +1,285 @@
+//! What exists in a driver: sockets, tunnels, sessions and interfaces, and how they come and go.
+//!
+//! The registry is locked by callers only; the data threads never touch it, so a caller may hold it
+//! while it waits for them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard};
+
+use l2tp_data::id::{SessionId, TunnelId};
+use l2tp_data::proc::bucket;
+use l2tp_data::rules::{self, Descriptor, TunnelState, View};
+use l2tp_data::stats::Stats;
+
+use super::down::Down;
+use super::log::Log;
+use super::state::{Interface, Session, Tunnel, Udp, lock};
+use super::up::Up;
+use super::worker::{self, Mailbox};
+use super::{Config, Mode};
+use crate::netlink::Netlink;
+use crate::{DebugMask, Error, Result, SessionInfo, Snapshot, SocketInfo, TunnelInfo};
+
+/// A driver's threads and what they work on.
+pub(super) struct Core {
+    pub(super) mode: Mode,
+    pub(super) log: Arc<Log>,
+    pub(super) netlink: Arc<Netlink>,
+    pub(super) up: Mailbox<Up>,
+    pub(super) down: Mailbox<Down>,
+    registry: Mutex<Registry>,
+}
+
+/// Numbers of table entries, the lowest free one first.
+#[derive(Default)]
+pub(super) struct Slots {
+    free: Vec<u32>,
+    next: u32,
+}
+
+impl Slots {
+    pub(super) fn get(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+
+    pub(super) fn put(&mut self, slot: u32) {
+        self.free.push(slot);
+    }
+}
+
+/// A tunnel and its sessions, with numbers that grow from the older to the newer.
+pub(super) struct Known {
+    pub(super) tunnel: Arc<Tunnel>,
+    pub(super) born: u64,
+    pub(super) sessions: BTreeMap<u16, (u64, Arc<Session>)>,
+}
+
+/// All there is.
+#[derive(Default)]
+pub(super) struct Registry {
+    pub(super) sockets: BTreeMap<u32, Arc<Udp>>,
+    pub(super) tunnels: BTreeMap<u16, Known>,
+    pub(super) shared: BTreeMap<String, Arc<Interface>>,
+    pub(super) births: u64,
+    pub(super) socket_slots: Slots,
+    pub(super) tunnel_slots: Slots,
+    pub(super) session_slots: Slots,
+    pub(super) interface_slots: Slots,
+}
+
+impl Registry {
+    pub(super) fn birth(&mut self) -> u64 {
+        self.births += 1;
+        self.births
+    }
+}
+
+/// What the rules of `connect` ask of this home. `socket` is the UDP socket of a management
+/// socket's connect.
+pub(super) struct Facts<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) socket: Option<&'a Udp>,
+}
+
+impl View for Facts<'_> {
+    fn descriptor(&self, _: i32, tunnel: TunnelId) -> Descriptor {
+        let Some(udp) = self.socket else { return Descriptor::Bad };
+        match self.registry.tunnels.get(&tunnel.get()) {
+            Some(known) if known.tunnel.udp.slot == udp.slot => Descriptor::ThisTunnel,
+            _ => Descriptor::Plain,
+        }
+    }
+
+    fn tunnel(&self, tunnel: TunnelId) -> Option<rules::Tunnel> {
+        let known = self.registry.tunnels.get(&tunnel.get())?;
+        let peer_tunnel = known.tunnel.peer_id.load(Relaxed);
+        Some(rules::Tunnel { state: TunnelState::Open, peer_tunnel })
+    }
+
+    fn has_session(&self, tunnel: TunnelId, session: SessionId) -> bool {
+        let known = self.registry.tunnels.get(&tunnel.get());
+        known.is_some_and(|known| known.sessions.contains_key(&session.get()))
+    }
+
+    fn several_tunnels_per_socket(&self) -> bool {
+        true
+    }
+}
+
+impl Core {
+    pub(super) fn start(config: Config) -> Result<Self> {
+        let system = |error| Error::system("starting the driver", &error);
+        let log = Arc::new(Log::new(config.debug_rate));
+        let netlink = Arc::new(Netlink::open().map_err(system)?);
+        let mode = config.mode;
+        let (up_log, up_netlink, down_log) = (log.clone(), netlink.clone(), log.clone());
+        let up = worker::start(
+            "ol2tp-up",
+            move |epoll| Up::new(epoll, mode, up_log, up_netlink),
+            |up: Up, commands| up.run(&commands),
+        );
+        let down = worker::start(
+            "ol2tp-down",
+            move |epoll| Down::new(epoll, mode, down_log),
+            |down: Down, commands| down.run(&commands),
+        );
+        let (up, down) = (up.map_err(system)?, down.map_err(system)?);
+        Ok(Self { mode, log, netlink, up, down, registry: Mutex::default() })
+    }
+
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
+        lock(&self.registry)
+    }
+
+    /// A CONTROL message of an object, if its mask has that.
+    pub(super) fn control(&self, mask: DebugMask, object: impl std::fmt::Display, message: impl std::fmt::Display) {
+        if mask.has(DebugMask::CONTROL) {
+            self.log.debug(self.log.now(), object, message);
+        }
+    }
+
+    /// Ends a UDP socket: its tunnels and their sessions die with it.
+    pub(super) fn close_socket(&self, udp: &Arc<Udp>) {
+        let tunnels: Vec<_> = {
+            let registry = self.registry();
+            let ours = registry.tunnels.values().filter(|known| known.tunnel.udp.slot == udp.slot);
+            ours.map(|known| known.tunnel.clone()).collect()
+        };
+        tunnels.iter().for_each(|tunnel| self.end_tunnel(tunnel));
+        let slot = udp.slot;
+        let gone = self.up.call(move |up| up.remove_socket(slot));
+        udp.inbox.close();
+        let mut registry = self.registry();
+        registry.sockets.remove(&slot);
+        if gone.is_ok() {
+            registry.socket_slots.put(slot);
+        }
+    }
+
+    /// Ends a tunnel: its sessions die, its id is free again.
+    pub(super) fn end_tunnel(&self, tunnel: &Arc<Tunnel>) {
+        let known = {
+            let mut registry = self.registry();
+            match registry.tunnels.get(&tunnel.id) {
+                Some(known) if Arc::ptr_eq(&known.tunnel, tunnel) => registry.tunnels.remove(&tunnel.id),
+                _ => None,
+            }
+        };
+        let Some(known) = known else { return };
+        tunnel.alive.store(false, Relaxed);
+        self.control(tunnel.mask(), tunnel, "closing all sessions");
+        self.end_sessions(known.sessions.into_values().map(|(_, session)| session).collect());
+        let slot = tunnel.slot;
+        if self.up.call(move |up| up.remove_tunnel(slot)).is_ok() {
+            self.registry().tunnel_slots.put(slot);
+        }
+    }
+
+    /// Ends sessions that the registry does not have any more: whoever waits for them is woken.
+    pub(super) fn end_sessions(&self, sessions: Vec<Arc<Session>>) {
+        let ended: Vec<_> = sessions.into_iter().filter(|session| session.alive.swap(false, Relaxed)).collect();
+        let slots: Arc<[u32]> = ended.iter().map(|session| session.slot).collect();
+        let (up_slots, down_slots) = (slots.clone(), slots.clone());
+        let up = self.up.call(move |up| up_slots.iter().for_each(|&slot| up.remove_session(slot)));
+        let down = self.down.call(move |down| down_slots.iter().for_each(|&slot| down.remove_session(slot)));
+        for session in &ended {
+            self.control(session.mask(), &**session, "closing session");
+            lock(&session.tunnel.past).add_session(&session.stats());
+            session.inbox.close();
+            if let Some(unit) = &*lock(&session.unit) {
+                unit.close();
+            }
+        }
+        if up.is_ok() && down.is_ok() {
+            let mut registry = self.registry();
+            slots.iter().for_each(|&slot| registry.session_slots.put(slot));
+        }
+    }
+
+    /// A tunnel's counters: of its sessions and of those it had.
+    pub(super) fn tunnel_stats(&self, known: &Known) -> Stats {
+        let mut stats = *lock(&known.tunnel.past);
+        known.sessions.values().for_each(|(_, session)| stats.add_session(&session.stats()));
+        stats
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let registry = self.registry();
+        let mut known: Vec<_> = registry.tunnels.values().collect();
+        known.sort_by_key(|known| std::cmp::Reverse(known.born));
+        let mut snapshot = Snapshot::default();
+        for udp in registry.sockets.values() {
+            snapshot.sockets.push(self.socket_info(udp));
+        }
+        for known in known {
+            snapshot.tunnels.push(self.tunnel_info(known));
+            let mut sessions: Vec<_> = known.sessions.values().collect();
+            sessions.sort_by_key(|(born, session)| (bucket(session.ids.session_id), std::cmp::Reverse(*born)));
+            snapshot.sessions.extend(sessions.iter().map(|(_, session)| session_info(session)));
+        }
+        snapshot
+    }
+
+    fn socket_info(&self, udp: &Udp) -> SocketInfo {
+        let counters = &udp.counters;
+        SocketInfo {
+            local: udp.local,
+            mode: Mode { gso: udp.gso.load(Relaxed), gro: udp.gro, ..self.mode },
+            counters: vec![
+                ("rx_control", counters.control.get()),
+                ("rx_control_dropped", counters.control_dropped.get()),
+                ("rx_short", counters.short.get()),
+                ("rx_version", counters.version.get()),
+                ("rx_unknown_session", counters.unknown_session.get()),
+                ("rx_passed_up_dropped", counters.other_dropped.get()),
+                ("rx_truncated", counters.truncated.get()),
+                ("icmp_errors", counters.errors.get()),
+            ],
+        }
+    }
+
+    fn tunnel_info(&self, known: &Known) -> TunnelInfo {
+        let tunnel = &known.tunnel;
+        TunnelInfo {
+            tunnel_id: tunnel.id,
+            peer_tunnel_id: tunnel.peer_id.load(Relaxed),
+            local: tunnel.udp.local,
+            peer: tunnel.peer,
+            debug: tunnel.mask(),
+            references: known.sessions.len() + tunnel.management.load(Relaxed),
+            stats: self.tunnel_stats(known),
+            rx_foreign: tunnel.rx_foreign.get(),
+        }
+    }
+}
+
+fn session_info(session: &Session) -> SessionInfo {
+    let options = *lock(&session.options);
+    let unit = lock(&session.unit).clone();
+    let mtu = match &unit {
+        Some(unit) => unit.interface.mtu.load(Relaxed),
+        None => session.tunnel.mtu(),
+    };
+    let mru = unit.as_ref().map_or(u16::MAX, |unit| unit.mru.load(Relaxed));
+    SessionInfo {
+        ids: session.ids,
+        peer: session.tunnel.peer,
+        bound: unit.is_some(),
+        recv_seq: options.recv_seq,
+        send_seq: session.send_seq.get(),
+        lns_mode: options.lns_mode,
+        reorder_timeout: options.reorder_timeout,
+        debug: session.mask(),
+        mtu,
+        mru: if mru == u16::MAX { mtu } else { mru },
+        nr: session.nr.load(Relaxed),
+        ns: session.ns.load(Relaxed),
+        interface: unit.map(|unit| unit.interface.name.clone()),
+        stats: session.stats(),
+    }
+}

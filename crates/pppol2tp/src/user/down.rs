@@ -1,0 +1,423 @@
+//! The thread *down*: interfaces → UDP sockets. It owns the transmit half of every session.
+//!
+//! ```text
+//!  interface ─► read, one packet behind the other, each behind room for its headers
+//!                 │ own: its session │ shared: session by inner destination
+//!                 ▼
+//!            checksum completed, or super-packet split in place ─► L2TP and PPP headers in front
+//!                 ▼
+//!            runs of equal size ─► sendmmsg, a run a message (UDP GSO)
+//! ```
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use l2tp_data::frame::{IPV4, IPV6};
+use l2tp_data::header::{ADDRESS_CONTROL, LONG, MAX, SHORT};
+use l2tp_data::session::Transmit;
+use l2tp_data::stats::{Count, Tx};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
+
+use super::Mode;
+use super::log::{Dump, Log};
+use super::runs::{Frames, Runs};
+use super::split::{self, Segments};
+use super::state::{Counter, Interface, Session, Udp, UnitState};
+use super::table::{AddressTable, inner_address};
+use super::vnet;
+use super::worker::{Commands, WAKE, at, put, take};
+use crate::sys::{MESSAGES, Outgoing, SendBatch};
+use crate::{DebugMask, Prefix};
+
+/// A batch ends after so many packets,
+const PACKETS: usize = 64;
+/// or so many bytes.
+const BYTES: usize = 256 * 1024;
+/// What a batch may need beyond [`BYTES`]: the last super-packet and the headers of its segments.
+const SLACK: usize = 192 * 1024;
+/// How long a full socket buffer is waited for, in milliseconds.
+const PATIENCE: u16 = 100;
+/// Bytes of the PPP protocol field that we send.
+const PROTOCOL: usize = 2;
+/// Headers in front of a packet, without and with sequence numbers.
+const ROOM: [usize; 2] = [SHORT + ADDRESS_CONTROL.len() + PROTOCOL, LONG + ADDRESS_CONTROL.len() + PROTOCOL];
+
+/// An interface that is read.
+struct Source {
+    shared: Arc<Interface>,
+    /// Whose packets they are.
+    owner: Owner,
+    /// Room left for the next packet's headers: the last one's.
+    room: usize,
+}
+
+enum Owner {
+    /// One session's, if it is bound still.
+    Session(Option<u32>),
+    /// By inner destination. The last look-up stands beside the table.
+    Shared { table: AddressTable, last: Option<(u128, u32)>, unrouted: Arc<Counter> },
+}
+
+/// A session's transmit half.
+struct TxSession {
+    shared: Arc<Session>,
+    tx: Transmit,
+    unit: Option<Arc<UnitState>>,
+}
+
+/// The thread's state. Callers change it through its mailbox.
+pub(super) struct Down {
+    epoll: Epoll,
+    log: Arc<Log>,
+    packets: usize,
+    sources: Vec<Option<Source>>,
+    sessions: Vec<Option<TxSession>>,
+    arena: Box<[u8]>,
+    runs: Runs,
+    sender: SendBatch,
+}
+
+impl Down {
+    pub(super) fn new(epoll: Epoll, mode: Mode, log: Arc<Log>) -> Self {
+        Self {
+            epoll,
+            log,
+            packets: if mode.batch { PACKETS } else { 1 },
+            sources: Vec::new(),
+            sessions: Vec::new(),
+            arena: vec![0; BYTES + SLACK].into(),
+            runs: Runs::default(),
+            sender: SendBatch::new(MESSAGES),
+        }
+    }
+
+    pub(super) fn run(mut self, commands: &Commands<Self>) {
+        let mut events = [EpollEvent::empty(); 64];
+        loop {
+            let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(error) => return tracing::error!(target: "pppol2tp", "sending ends: epoll: {error}"),
+            };
+            for event in &events[..count] {
+                if event.data() == WAKE {
+                    if !commands.run(&mut self) {
+                        return;
+                    }
+                } else if event.events().contains(EpollFlags::EPOLLIN) {
+                    self.drain(event.data() as u32);
+                } else {
+                    self.lost(event.data() as u32);
+                }
+            }
+        }
+    }
+
+    pub(super) fn add_interface(&mut self, interface: Arc<Interface>, unrouted: Arc<Counter>) -> nix::Result<()> {
+        self.epoll.add(&interface.tun, EpollEvent::new(EpollFlags::EPOLLIN, interface.slot.into()))?;
+        let owner = if interface.shared {
+            Owner::Shared { table: AddressTable::default(), last: None, unrouted }
+        } else {
+            Owner::Session(None)
+        };
+        let slot = interface.slot;
+        put(&mut self.sources, slot, Source { shared: interface, owner, room: ROOM[0] });
+        Ok(())
+    }
+
+    pub(super) fn remove_interface(&mut self, slot: u32) {
+        if let Some(source) = take(&mut self.sources, slot) {
+            // It is registered, or was lost before: nothing is left either way.
+            let _ = self.epoll.delete(source.shared.tun.as_fd());
+        }
+    }
+
+    pub(super) fn add_session(&mut self, shared: Arc<Session>, tx: Transmit) {
+        let slot = shared.slot;
+        put(&mut self.sessions, slot, TxSession { shared, tx, unit: None });
+    }
+
+    pub(super) fn remove_session(&mut self, slot: u32) {
+        self.unbind(slot);
+        take(&mut self.sessions, slot);
+    }
+
+    /// `Err`: an inner address that another session of the interface has.
+    pub(super) fn bind(&mut self, slot: u32, unit: Arc<UnitState>) -> Result<(), Prefix> {
+        if let Some(source) = at(&mut self.sources, unit.interface.slot) {
+            match &mut source.owner {
+                Owner::Session(session) => *session = Some(slot),
+                Owner::Shared { table, last, .. } => {
+                    *last = None;
+                    for (index, &prefix) in unit.addresses.iter().enumerate() {
+                        if !table.insert(prefix, slot) {
+                            unit.addresses[..index].iter().for_each(|&prefix| table.remove(prefix, slot));
+                            return Err(prefix);
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(session) = at(&mut self.sessions, slot) {
+            session.unit = Some(unit);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unbind(&mut self, slot: u32) {
+        let Some(unit) = at(&mut self.sessions, slot).and_then(|session| session.unit.take()) else { return };
+        if let Some(source) = at(&mut self.sources, unit.interface.slot) {
+            match &mut source.owner {
+                Owner::Session(session) => *session = None,
+                Owner::Shared { table, last, .. } => {
+                    *last = None;
+                    unit.addresses.iter().for_each(|&prefix| table.remove(prefix, slot));
+                }
+            }
+        }
+    }
+
+    /// Sends a frame of a caller's, which starts with its protocol.
+    pub(super) fn send_frame(&mut self, slot: u32, frame: &[u8]) {
+        let Some(session) = at(&mut self.sessions, slot) else { return };
+        let mut header = [0; MAX];
+        let used = session.tx.header(session.shared.send_seq.get(), &mut header);
+        session.shared.ns.store(session.tx.ns(), Relaxed);
+        let size = used + frame.len();
+        self.arena[..used].copy_from_slice(&header[..used]);
+        self.arena[used..size].copy_from_slice(frame);
+        self.runs.push(single(&session.shared, 0, size), false);
+        self.send();
+    }
+
+    /// Reads a batch of an interface's packets and sends them.
+    fn drain(&mut self, slot: u32) {
+        let mut end = 0;
+        for _ in 0..self.packets {
+            let Some(source) = at(&mut self.sources, slot) else { return };
+            let vnet = if source.shared.vnet { vnet::LEN } else { 0 };
+            let (start, room) = (end, source.room);
+            match (&source.shared.tun).read(&mut self.arena[start + room - vnet..]) {
+                Ok(len) if len > vnet => end = self.packet(slot, start, room, len - vnet),
+                Ok(_) => {}
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN | libc::EINTR) => break,
+                    _ => {
+                        self.lost(slot);
+                        break;
+                    }
+                },
+            }
+            if end >= BYTES {
+                break;
+            }
+        }
+        self.send();
+    }
+
+    /// Makes frames of the packet of `len` bytes that stands behind `room` bytes at `start`.
+    /// Returns where they end.
+    fn packet(&mut self, slot: u32, start: usize, room: usize, len: usize) -> usize {
+        let Some(source) = at(&mut self.sources, slot) else { return start };
+        let packet = &self.arena[start + room..start + room + len];
+        let session = match &mut source.owner {
+            Owner::Session(session) => *session,
+            Owner::Shared { table, last, unrouted } => {
+                let session = inner_address(packet, true).and_then(|address| match *last {
+                    Some((known, session)) if known == address => Some(session),
+                    _ => table.get(address).inspect(|&session| *last = Some((address, session))),
+                });
+                if session.is_none() {
+                    unrouted.add(1);
+                }
+                session
+            }
+        };
+        let Some(session) = session.and_then(|session| at(&mut self.sessions, session)) else { return start };
+        let shared = &*session.shared;
+        let protocol = match packet[0] >> 4 {
+            4 => IPV4,
+            6 => IPV6,
+            _ => {
+                drop_frames(shared, Tx::Malformed, 1, &self.log);
+                return start;
+            }
+        };
+        let send_seq = shared.send_seq.get();
+        let vnet = if source.shared.vnet {
+            let at = start + room - vnet::LEN;
+            let bytes = self.arena[at..at + vnet::LEN].first_chunk().copied();
+            vnet::Header::parse(&bytes.unwrap_or_default())
+        } else {
+            vnet::Header::default()
+        };
+        let needed = ROOM[usize::from(send_seq)];
+        if needed != room {
+            // Sequence numbers were switched: this packet moves, the next ones are read in place.
+            self.arena.copy_within(start + room..start + room + len, start + needed);
+            source.room = needed;
+        }
+        let tx = &mut session.tx;
+        let mut write = |out: &mut [u8]| {
+            let mut header = [0; MAX];
+            let used = tx.header(send_seq, &mut header);
+            out[..used].copy_from_slice(&header[..used]);
+            out[used..used + PROTOCOL].copy_from_slice(&protocol.to_be_bytes());
+        };
+        let at = start + needed;
+        let frames = if vnet.gso_type == vnet::GSO_NONE {
+            let done = split::complete(&mut self.arena[at..at + len], &vnet);
+            write(&mut self.arena[start..at]);
+            done.map(|()| single(shared, start, needed + len))
+        } else {
+            let done = split::split(&mut self.arena, at, len, needed, &vnet, |_, out| write(out));
+            done.map(|Segments { count, size, last }| Frames { count, size, last, ..single(shared, start, 0) })
+        };
+        shared.ns.store(session.tx.ns(), Relaxed);
+        let Ok(frames) = frames else {
+            drop_frames(shared, Tx::Malformed, 1, &self.log);
+            return start;
+        };
+        if shared.mask().has(DebugMask::DATA) {
+            let text = format_args!("send {} frames of {} bytes:{}", frames.count, frames.size, Dump(&self.arena[start..], 32));
+            self.log.debug(self.log.now(), shared, text);
+        }
+        self.runs.push(frames, shared.tunnel.udp.gso.load(Relaxed));
+        start + (frames.count - 1) * frames.size + frames.last
+    }
+
+    /// Sends the runs of this batch, in order.
+    fn send(&mut self) {
+        let Self { runs, sessions, sender, arena, log, .. } = self;
+        let tunnel = |session: u32| {
+            let entry = sessions.get(session as usize).and_then(Option::as_ref);
+            entry.map(|entry| &*entry.shared.tunnel)
+        };
+        let count = |session: u32, frames: u64, bytes: u64, error: Option<&io::Error>| {
+            let Some(Some(entry)) = sessions.get(session as usize) else { return };
+            match error {
+                None => {
+                    entry.shared.add(Tx::Packets, frames);
+                    entry.shared.add(Tx::Bytes, bytes);
+                }
+                Some(error) => drop_frames(&entry.shared, reason(error), frames, log),
+            }
+        };
+        let count_run = |run: usize, error: Option<&io::Error>| {
+            runs.groups(run).iter().for_each(|group| count(group.session, group.frames, group.bytes, error));
+        };
+        let (mut next, mut retried, mut stuck) = (0, false, None);
+        while let Some(run) = runs.get().get(next) {
+            // All of a batch's sessions are there still: commands run between batches.
+            let Some(path) = tunnel(run.session) else { break };
+            let (udp, destination) = (&*path.udp, &path.destination);
+            let same_socket = runs.get()[next..].iter().map_while(|run| {
+                let path = tunnel(run.session)?;
+                (path.udp.slot == udp.slot).then(|| Outgoing {
+                    bytes: &arena[run.start..run.end],
+                    segment: if run.count > 1 { run.size as u16 } else { 0 },
+                    destination: &path.destination,
+                })
+            });
+            let error = match sender.send(udp.fd(), same_socket) {
+                Ok(sent) => {
+                    (next..next + sent).for_each(|run| count_run(run, None));
+                    (next, retried) = (next + sent, false);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match error.raw_os_error() {
+                Some(libc::EINTR) => continue,
+                Some(libc::EAGAIN) if stuck != Some(udp.slot) && writable(udp) => continue,
+                Some(libc::EAGAIN) => {
+                    // Waited for once a batch, not once a message.
+                    stuck = Some(udp.slot);
+                    count_run(next, Some(&error));
+                    next += 1;
+                    continue;
+                }
+                Some(code @ (libc::EIO | libc::EINVAL | libc::EOPNOTSUPP | libc::EMSGSIZE)) if run.count > 1 => {
+                    // EINVAL and EMSGSIZE speak of datagrams larger than the path, too.
+                    let fits = run.size + 48 <= usize::from(path.path_mtu.load(Relaxed));
+                    if code != libc::EMSGSIZE && (fits || code != libc::EINVAL) {
+                        udp.gso.store(false, Relaxed);
+                        tracing::info!(target: "pppol2tp", "{}: no UDP segmentation offload: {error}", udp.local);
+                    }
+                    let frames = arena[run.start..run.end].chunks(run.size);
+                    let owners = runs.groups(next).iter().flat_map(|group| (0..group.frames).map(|_| group.session));
+                    for (bytes, session) in frames.zip(owners) {
+                        let sent = send_one(sender, udp, Outgoing { bytes, segment: 0, destination });
+                        count(session, 1, bytes.len() as u64, sent.err().as_ref());
+                    }
+                    next += 1;
+                    continue;
+                }
+                // ICMP's word on an earlier message, reported to this one: once more.
+                _ if !retried => {}
+                _ => {
+                    count_run(next, Some(&error));
+                    next += 1;
+                    retried = false;
+                    continue;
+                }
+            }
+            retried = true;
+        }
+        runs.clear();
+    }
+
+    /// An interface that has gone: nothing more comes from it, its units are told.
+    fn lost(&mut self, slot: u32) {
+        let Some(source) = at(&mut self.sources, slot) else { return };
+        let interface = source.shared.clone();
+        interface.alive.store(false, Relaxed);
+        // It is registered; only its device is gone.
+        let _ = self.epoll.delete(interface.tun.as_fd());
+        tracing::warn!(target: "pppol2tp", "{}: the interface has gone; close its units", interface.name);
+        let units = self.sessions.iter().flatten().filter_map(|session| session.unit.as_ref());
+        units.filter(|unit| unit.interface.slot == slot).for_each(|unit| unit.close());
+    }
+}
+
+/// One frame as [`Runs`] takes it.
+fn single(session: &Session, start: usize, size: usize) -> Frames {
+    Frames { tunnel: session.tunnel.slot, session: session.slot, start, count: 1, size, last: size }
+}
+
+/// Sends one message, once more if ICMP's word on an earlier one comes first.
+fn send_one(sender: &mut SendBatch, udp: &Udp, message: Outgoing<'_>) -> io::Result<()> {
+    let mut send = || sender.send(udp.fd(), std::iter::once(message.clone())).map(drop);
+    match send() {
+        Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => Err(error),
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) && !writable(udp) => Err(error),
+        Err(_) => send(),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Waits for room in a socket's buffer.
+fn writable(udp: &Udp) -> bool {
+    let mut fds = [PollFd::new(udp.fd(), PollFlags::POLLOUT)];
+    poll(&mut fds, PollTimeout::from(PATIENCE)).is_ok_and(|ready| ready > 0)
+}
+
+fn reason(error: &io::Error) -> Tx {
+    match error.raw_os_error() {
+        Some(libc::EMSGSIZE) => Tx::TooBig,
+        Some(libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN) => Tx::NoBuffers,
+        _ => Tx::Refused,
+    }
+}
+
+/// Counts frames that were not sent.
+#[cold]
+fn drop_frames(session: &Session, reason: Tx, frames: u64, log: &Log) {
+    session.add(reason, frames);
+    session.add(Tx::Errors, frames);
+    log.dropped(session, reason.name());
+}

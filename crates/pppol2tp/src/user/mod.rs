@@ -1,0 +1,89 @@
+//! The driver in user space: UDP sockets on one side, TUN interfaces on the other, two threads
+//! between them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `core` | what exists: sockets, tunnels, sessions, interfaces; made and ended here |
+//! | `udp`, `tunnel`, `session`, `unit` | the values that callers hold |
+//! | `up`, `down` | the threads: UDP → interface, interface → UDP |
+//! | `coalesce`, `split`, `runs`, `checksum`, `vnet` | super-packets, as pure functions |
+//! | `state`, `queue`, `table`, `worker`, `log` | what they share |
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use crate::{Driver, Result, SessionIds, SessionSocket, SharedConfig, SharedInterface, Snapshot, UdpHandle};
+
+mod checksum;
+mod coalesce;
+mod core;
+mod down;
+mod log;
+mod mode;
+mod queue;
+mod runs;
+mod session;
+mod split;
+mod state;
+mod table;
+mod tunnel;
+mod udp;
+mod unit;
+mod up;
+mod vnet;
+mod worker;
+
+pub use mode::Mode;
+
+/// How a [`UserDriver`] works.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which offloads it may use; what the machine lacks is found out and switched off.
+    pub mode: Mode,
+    /// Debug messages a second at the most; `None`: no limit.
+    pub debug_rate: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { mode: Mode::OFFLOAD, debug_rate: Some(500) }
+    }
+}
+
+/// The driver in user space.
+///
+/// It belongs to the network namespace of the thread that starts it: interfaces have to be made
+/// from there. UDP sockets may come from any namespace. Its threads end with the last value that
+/// it handed out.
+pub struct UserDriver {
+    core: Arc<core::Core>,
+}
+
+impl UserDriver {
+    /// Starts the driver's two threads.
+    pub fn new(config: Config) -> Result<Self> {
+        Ok(Self { core: Arc::new(core::Core::start(config)?) })
+    }
+}
+
+impl Driver for UserDriver {
+    fn name(&self) -> &'static str {
+        "user"
+    }
+
+    fn attach(&self, socket: UdpSocket) -> Result<Box<dyn UdpHandle>> {
+        Ok(Box::new(udp::Handle::attach(self.core.clone(), socket)?))
+    }
+
+    fn session(&self, ids: SessionIds) -> Result<Box<dyn SessionSocket>> {
+        Ok(Box::new(session::Socket::connect(self.core.clone(), ids)?))
+    }
+
+    fn shared_interface(&self, config: SharedConfig) -> Result<Box<dyn SharedInterface>> {
+        Ok(Box::new(unit::Shared::make(self.core.clone(), &config)?))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.core.snapshot()
+    }
+}

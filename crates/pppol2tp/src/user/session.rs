@@ -1,0 +1,234 @@
+//! Session sockets.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use l2tp_data::rules::{self, Accepted, Connect, Target};
+use l2tp_data::session::{SendSeq, Transmit};
+use l2tp_data::stats::Stats;
+
+use super::core::{Core, Facts};
+use super::queue::Inbox;
+use super::state::{Counter, Options, Session, lock};
+use super::unit;
+use crate::{Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Unit, UnitConfig};
+
+/// The longest frame that fits into a datagram with its headers.
+pub(super) const MAX_FRAME: usize = 65_000;
+
+/// A session socket.
+pub(super) struct Socket {
+    core: Arc<Core>,
+    session: Arc<Session>,
+}
+
+impl Socket {
+    pub(super) fn connect(core: Arc<Core>, ids: SessionIds) -> Result<Self> {
+        let explain = |errno| explain(errno, &ids);
+        if ids.session_id == 0 && ids.peer_session_id == 0 {
+            // Without session ids it would be a management socket, which is made from a UDP socket.
+            return Err(explain(Errno::Inval));
+        }
+        let mut registry = core.registry();
+        let request = Connect {
+            s_tunnel: ids.tunnel_id,
+            s_session: ids.session_id,
+            d_tunnel: ids.peer_tunnel_id,
+            d_session: ids.peer_session_id,
+            ..Connect::default()
+        };
+        let facts = Facts { registry: &registry, socket: None };
+        let peer_tunnel_id = match rules::connect(&request, &facts).map_err(explain)? {
+            Accepted::Session { peer_tunnel, .. } => peer_tunnel,
+            Accepted::Management { .. } => return Err(explain(Errno::Inval)),
+        };
+        let tunnel = match registry.tunnels.get(&ids.tunnel_id) {
+            Some(known) => known.tunnel.clone(),
+            None => return Err(explain(Errno::NoEnt)),
+        };
+        if tunnel.peer_id.load(Relaxed) == 0 {
+            tunnel.peer_id.store(peer_tunnel_id, Relaxed);
+        }
+        let session = Arc::new(Session {
+            slot: registry.session_slots.get(),
+            ids: SessionIds { peer_tunnel_id, ..ids },
+            send_seq: SendSeq::default(),
+            debug: AtomicU32::new(tunnel.mask().0),
+            nr: AtomicU16::new(0),
+            ns: AtomicU16::new(0),
+            options: Mutex::default(),
+            rx: Default::default(),
+            tx: Default::default(),
+            inbox: Inbox::new(),
+            unit: Mutex::default(),
+            bound: AtomicBool::new(false),
+            alive: AtomicBool::new(true),
+            tunnel,
+        });
+        let tx = Transmit::new(peer_tunnel_id, ids.peer_session_id);
+        let (up_session, down_session) = (session.clone(), session.clone());
+        core.down.call(move |down| down.add_session(down_session, tx))?;
+        core.up.call(move |up| up.add_session(up_session))?;
+        let born = registry.birth();
+        if let Some(known) = registry.tunnels.get_mut(&ids.tunnel_id) {
+            known.sessions.insert(ids.session_id, (born, session.clone()));
+        }
+        drop(registry);
+        core.control(session.mask(), &*session, "created");
+        Ok(Self { core, session })
+    }
+
+    fn alive(&self) -> Result<()> {
+        alive(&self.session)
+    }
+}
+
+/// `ENOTCONN` once the session's tunnel or UDP socket has gone.
+pub(super) fn alive(session: &Session) -> Result<()> {
+    if session.alive.load(Relaxed) {
+        return Ok(());
+    }
+    Err(Error::new(Errno::NotConn, format!("{session} has ended with its tunnel; close it and make a new one")))
+}
+
+fn explain(errno: Errno, ids: &SessionIds) -> Error {
+    let SessionIds { tunnel_id, session_id, peer_session_id, .. } = *ids;
+    match errno {
+        Errno::Inval => {
+            let message = format!(
+                "tunnel {tunnel_id} and session ids {session_id} (ours) and {peer_session_id} (the peer's) have to be 1 to 65535"
+            );
+            Error::new(errno, message)
+        }
+        Errno::NoEnt => {
+            Error::new(errno, format!("there is no tunnel {tunnel_id}; make it first with a management socket"))
+        }
+        Errno::Exist => {
+            Error::new(errno, format!("tunnel {tunnel_id} has a session {session_id} already; take another id"))
+        }
+        errno => errno.into(),
+    }
+}
+
+/// Posts a caller's frame to the thread that owns the transmit half.
+pub(super) fn send(core: &Core, session: &Session, frame: &[u8]) -> Result<()> {
+    alive(session)?;
+    if frame.is_empty() {
+        return Err(Error::new(Errno::Inval, "a frame starts with its PPP protocol; this one is empty"));
+    }
+    if frame.len() > MAX_FRAME {
+        let message = format!("a frame of {} bytes fits into no datagram; {MAX_FRAME} do", frame.len());
+        return Err(Error::new(Errno::MsgSize, message));
+    }
+    let (slot, frame) = (session.slot, Box::<[u8]>::from(frame));
+    core.down.post(move |down| down.send_frame(slot, &frame))
+}
+
+/// Copies a frame, as far as it fits: its whole length.
+pub(super) fn copy(frame: &[u8], buffer: &mut [u8]) -> usize {
+    let len = frame.len().min(buffer.len());
+    buffer[..len].copy_from_slice(&frame[..len]);
+    frame.len()
+}
+
+impl Socket {
+    fn receive(&self, buffer: &mut [u8], frame: impl FnOnce() -> Option<Box<[u8]>>) -> Result<Option<usize>> {
+        if self.session.bound.load(Relaxed) {
+            let message = "a unit is bound to the session and reads its frames; ask the unit";
+            return Err(Error::new(Errno::Io, message));
+        }
+        match frame() {
+            Some(frame) => Ok(Some(copy(&frame, buffer))),
+            None => self.alive().map(|()| None),
+        }
+    }
+}
+
+impl SessionSocket for Socket {
+    fn ids(&self) -> SessionIds {
+        self.session.ids
+    }
+
+    fn set(&self, option: SocketOption, value: i32) -> Result<()> {
+        self.alive()?;
+        rules::check(Target::Session, option, value).map_err(|errno| {
+            Error::new(errno, format!("{option:?} cannot be {value}: {}", errno.explanation()))
+        })?;
+        let session = &self.session;
+        match option {
+            SocketOption::Debug => session.debug.store(value as u32, Relaxed),
+            SocketOption::SendSeq => session.send_seq.set(value != 0),
+            SocketOption::RecvSeq | SocketOption::LnsMode | SocketOption::ReorderTo => {
+                let mut options = lock(&session.options);
+                match option {
+                    SocketOption::RecvSeq => options.recv_seq = value != 0,
+                    SocketOption::LnsMode => options.lns_mode = value != 0,
+                    _ => options.reorder_timeout = value as u32,
+                }
+                let (slot, options) = (session.slot, *options);
+                self.core.up.call(move |up| up.set_options(slot, options))?;
+            }
+        }
+        self.core.control(session.mask(), &**session, format_args!("set {option:?}={value}"));
+        Ok(())
+    }
+
+    fn get(&self, option: SocketOption) -> Result<i32> {
+        self.alive()?;
+        let session = &self.session;
+        let Options { recv_seq, lns_mode, reorder_timeout } = *lock(&session.options);
+        let value = match option {
+            SocketOption::Debug => session.mask().0 as i32,
+            SocketOption::RecvSeq => recv_seq.into(),
+            SocketOption::SendSeq => session.send_seq.get().into(),
+            SocketOption::LnsMode => lns_mode.into(),
+            SocketOption::ReorderTo => reorder_timeout as i32,
+        };
+        self.core.control(session.mask(), &**session, format_args!("get {option:?}={value}"));
+        Ok(value)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.alive()?;
+        self.core.control(self.session.mask(), &*self.session, "get L2TP stats");
+        Ok(self.session.stats())
+    }
+
+    fn send(&self, frame: &[u8]) -> Result<()> {
+        send(&self.core, &self.session, frame)
+    }
+
+    fn recv(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
+        self.receive(buffer, || self.session.inbox.pop())
+    }
+
+    fn recv_timeout(&self, buffer: &mut [u8], timeout: Duration) -> Result<Option<usize>> {
+        self.receive(buffer, || self.session.inbox.pop_timeout(timeout))
+    }
+
+    fn poll_fd(&self) -> Result<BorrowedFd<'_>> {
+        self.session.inbox.poll_fd().map_err(|error| Error::system("making a descriptor to poll", &error))
+    }
+
+    fn is_alive(&self) -> bool {
+        self.session.alive.load(Relaxed)
+    }
+
+    fn unit(&self, config: UnitConfig) -> Result<Box<dyn Unit>> {
+        Ok(Box::new(unit::Bound::make(self.core.clone(), self.session.clone(), config)?))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let ids = self.session.ids;
+        if let Some(known) = self.core.registry().tunnels.get_mut(&ids.tunnel_id) {
+            if known.sessions.get(&ids.session_id).is_some_and(|(_, session)| Arc::ptr_eq(session, &self.session)) {
+                known.sessions.remove(&ids.session_id);
+            }
+        }
+        self.core.end_sessions(vec![self.session.clone()]);
+    }
+}

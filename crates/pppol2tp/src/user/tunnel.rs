@@ -1,0 +1,141 @@
+//! Management sockets.
+
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use l2tp_data::rules::{self, Accepted, Connect, Target};
+use l2tp_data::stats::Stats;
+
+use super::core::{Core, Facts, Known};
+use super::state::{Counter, Tunnel, Udp};
+use super::udp::canonical;
+use crate::sys::Destination;
+use crate::{DebugMask, Errno, Error, Result, SocketOption, TunnelConfig, TunnelSocket};
+
+/// A management socket of a tunnel.
+pub(super) struct Socket {
+    core: Arc<Core>,
+    tunnel: Arc<Tunnel>,
+}
+
+impl Socket {
+    /// Makes the tunnel, or attaches to it if the UDP socket has it already.
+    pub(super) fn connect(core: Arc<Core>, udp: &Arc<Udp>, config: TunnelConfig) -> Result<Self> {
+        let peer = canonical(config.peer);
+        if !udp.v6 && peer.is_ipv6() {
+            let message = format!("{peer} is not reachable from the IPv4 socket {}; use an IPv6 socket", udp.local);
+            return Err(Error::new(Errno::AfNoSupport, message));
+        }
+        if let Some(other) = udp.connected.filter(|&connected| connected != peer) {
+            let message = format!("the UDP socket is connected to {other}, the tunnel's peer is {peer}; make them the same");
+            return Err(Error::new(Errno::Inval, message));
+        }
+        let mut registry = core.registry();
+        let request = Connect { s_tunnel: config.tunnel_id, d_tunnel: config.peer_tunnel_id, ..Connect::default() };
+        let accepted = rules::connect(&request, &Facts { registry: &registry, socket: Some(udp) });
+        let (existing, peer_id) = match accepted.map_err(|errno| explain(errno, config.tunnel_id))? {
+            Accepted::Management { existing, peer_tunnel, .. } => (existing, peer_tunnel),
+            Accepted::Session { .. } => return Err(Errno::Inval.into()),
+        };
+        if let Some(known) = registry.tunnels.get(&config.tunnel_id).filter(|_| existing) {
+            let tunnel = known.tunnel.clone();
+            if tunnel.peer != peer {
+                let message = format!("tunnel {} has the peer {}, not {peer}", tunnel.id, tunnel.peer);
+                return Err(Error::new(Errno::Inval, message));
+            }
+            tunnel.management.fetch_add(1, Relaxed);
+            drop(registry);
+            return Ok(Self { core, tunnel });
+        }
+        let connected = udp.connected.is_some();
+        let tunnel = Arc::new(Tunnel {
+            id: config.tunnel_id,
+            slot: registry.tunnel_slots.get(),
+            peer_id: AtomicU16::new(peer_id),
+            peer,
+            local: config.local,
+            destination: Destination::new((!connected).then_some(peer), config.local.filter(|_| !connected), udp.v6),
+            udp: udp.clone(),
+            debug: AtomicU32::new(0),
+            rx_foreign: Counter::default(),
+            accept_zero_id: config.accept_zero_id,
+            path_mtu: AtomicU16::new(1500),
+            management: AtomicUsize::new(1),
+            past: Mutex::default(),
+            alive: AtomicBool::new(true),
+        });
+        tunnel.learn_path_mtu();
+        let added = tunnel.clone();
+        core.up.call(move |up| up.add_tunnel(added))?;
+        let known = Known { tunnel: tunnel.clone(), born: registry.birth(), sessions: Default::default() };
+        registry.tunnels.insert(tunnel.id, known);
+        drop(registry);
+        Ok(Self { core, tunnel })
+    }
+
+    fn alive(&self) -> Result<()> {
+        if self.is_alive() {
+            return Ok(());
+        }
+        Err(Error::new(Errno::BadF, format!("tunnel {} has ended; make it again", self.tunnel.id)))
+    }
+}
+
+fn explain(errno: Errno, id: u16) -> Error {
+    match errno {
+        Errno::Inval => Error::new(errno, format!("tunnel id {id} is not one: ids are 1 to 65535")),
+        Errno::Exist => Error::new(errno, format!("tunnel id {id} belongs to a tunnel of another UDP socket; take another id")),
+        errno => errno.into(),
+    }
+}
+
+impl TunnelSocket for Socket {
+    fn tunnel_id(&self) -> u16 {
+        self.tunnel.id
+    }
+
+    fn set(&self, option: SocketOption, value: i32) -> Result<()> {
+        self.alive()?;
+        rules::check(Target::Management, option, value)?;
+        self.tunnel.debug.store(value as u32, Relaxed);
+        self.core.control(self.tunnel.mask(), &*self.tunnel, format_args!("set debug={value:#x}"));
+        Ok(())
+    }
+
+    fn get(&self, option: SocketOption) -> Result<i32> {
+        self.alive()?;
+        rules::check(Target::Management, option, 0)?;
+        let DebugMask(mask) = self.tunnel.mask();
+        self.core.control(self.tunnel.mask(), &*self.tunnel, format_args!("get debug={mask:#x}"));
+        Ok(mask as i32)
+    }
+
+    fn stats(&self, session_id: Option<u16>) -> Result<Stats> {
+        self.alive()?;
+        self.core.control(self.tunnel.mask(), &*self.tunnel, "get L2TP stats");
+        let registry = self.core.registry();
+        let known = registry.tunnels.get(&self.tunnel.id).ok_or(Errno::BadF)?;
+        match session_id {
+            None => Ok(self.core.tunnel_stats(known)),
+            Some(id) => match known.sessions.get(&id) {
+                Some((_, session)) => Ok(session.stats()),
+                None => Err(Error::new(Errno::BadR, format!("tunnel {} has no session {id}", self.tunnel.id))),
+            },
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.tunnel.alive.load(Relaxed)
+    }
+
+    fn delete(self: Box<Self>) {
+        self.core.end_tunnel(&self.tunnel);
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.tunnel.management.fetch_sub(1, Relaxed);
+        self.core.control(self.tunnel.mask(), &*self.tunnel, "closing management socket");
+    }
+}

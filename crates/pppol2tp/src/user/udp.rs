@@ -1,0 +1,147 @@
+//! The owner's side of a UDP socket.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Type};
+
+use super::core::Core;
+use super::queue::Inbox;
+use super::state::{Udp, UdpCounters};
+use super::tunnel;
+use crate::sys::{self, Destination, Outgoing, SendBatch};
+use crate::{Errno, Error, PassedUp, Result, TunnelConfig, TunnelSocket, UdpHandle};
+
+/// What a socket's buffers should hold: a burst of hundreds of messages of 64 KiB.
+const BUFFER: i32 = 8 << 20;
+
+/// A UDP socket that the driver reads.
+pub(super) struct Handle {
+    core: Arc<Core>,
+    udp: Arc<Udp>,
+}
+
+impl Handle {
+    pub(super) fn attach(core: Arc<Core>, socket: UdpSocket) -> Result<Self> {
+        let (local, v6) = check(&socket)?;
+        let connected = socket.peer_addr().ok().map(canonical);
+        prepare(&socket, v6, connected.is_some())?;
+        let fd = socket.as_fd();
+        let on = |name, value| sys::set_option(fd, libc::SOL_UDP, name, value).is_ok();
+        let gro = core.mode.gro && on(libc::UDP_GRO, 1);
+        // Size 0 changes nothing: it asks whether the kernel knows the option.
+        let gso = core.mode.gso && on(libc::UDP_SEGMENT, 0);
+        let slot = core.registry().socket_slots.get();
+        let udp = Arc::new(Udp {
+            slot,
+            local,
+            connected,
+            inbox: Inbox::new(),
+            counters: UdpCounters::default(),
+            gso: AtomicBool::new(gso),
+            gro,
+            v6,
+            socket,
+        });
+        let added = udp.clone();
+        core.up.call(move |up| up.add_socket(added))?.map_err(|error| Error::system("watching the UDP socket", &error.into()))?;
+        core.registry().sockets.insert(slot, udp.clone());
+        Ok(Self { core, udp })
+    }
+}
+
+/// An IPv4-mapped address as IPv4.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// Whether it is a UDP socket that nobody else encapsulates in: its address, and whether it is IPv6.
+fn check(socket: &UdpSocket) -> Result<(SocketAddr, bool)> {
+    let reference = SockRef::from(socket);
+    let system = |error| Error::system("looking at the UDP socket", &error);
+    let domain = reference.domain().map_err(system)?;
+    if reference.r#type().map_err(system)? != Type::DGRAM
+        || reference.protocol().map_err(system)? != Some(Protocol::UDP)
+    {
+        return Err(Errno::ProtoNoSupport.into());
+    }
+    if domain != Domain::IPV4 && domain != Domain::IPV6 {
+        return Err(Errno::AfNoSupport.into());
+    }
+    match sys::get_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_ENCAP) {
+        Ok(encapsulation) if encapsulation != 0 => {
+            let message = "the UDP socket serves another encapsulation; give the driver one of its own";
+            Err(Error::new(Errno::Busy, message))
+        }
+        _ => Ok((canonical(socket.local_addr().map_err(system)?), domain == Domain::IPV6)),
+    }
+}
+
+/// Sets what the data path needs of a socket.
+fn prepare(socket: &UdpSocket, v6: bool, connected: bool) -> Result<()> {
+    let system = |error| Error::system("preparing the UDP socket", &error);
+    socket.set_nonblocking(true).map_err(system)?;
+    let fd = socket.as_fd();
+    let (level, pktinfo, errors) = if v6 {
+        (libc::SOL_IPV6, libc::IPV6_RECVPKTINFO, libc::IPV6_RECVERR)
+    } else {
+        (libc::SOL_IP, libc::IP_PKTINFO, libc::IP_RECVERR)
+    };
+    if !connected {
+        sys::set_option(fd, level, pktinfo, 1).map_err(system)?;
+    }
+    sys::set_option(fd, level, errors, 1).map_err(system)?;
+    for (name, force) in [(libc::SO_RCVBUF, libc::SO_RCVBUFFORCE), (libc::SO_SNDBUF, libc::SO_SNDBUFFORCE)] {
+        // The kernel reports twice what was asked for. Less than wanted still works.
+        let now = sys::get_option(fd, libc::SOL_SOCKET, name).unwrap_or(0);
+        if now < BUFFER && sys::set_option(fd, libc::SOL_SOCKET, force, BUFFER / 2).is_err() {
+            let _ = sys::set_option(fd, libc::SOL_SOCKET, name, BUFFER / 2);
+        }
+    }
+    Ok(())
+}
+
+impl UdpHandle for Handle {
+    fn tunnel(&self, config: TunnelConfig) -> Result<Box<dyn TunnelSocket>> {
+        Ok(Box::new(tunnel::Socket::connect(self.core.clone(), &self.udp, config)?))
+    }
+
+    fn send(&self, datagram: &[u8], to: SocketAddr, from: Option<IpAddr>) -> Result<()> {
+        let connected = self.udp.connected == Some(canonical(to));
+        let destination =
+            Destination::new((!connected).then_some(to), from.filter(|_| !connected), self.udp.v6);
+        let message = Outgoing { bytes: datagram, segment: 0, destination: &destination };
+        let mut batch = SendBatch::new(1);
+        let mut send = || batch.send(self.udp.fd(), std::iter::once(message.clone())).map(drop);
+        // The first error may be ICMP's word on an earlier message.
+        send().or_else(|_| send()).map_err(|error| Error::system(format!("sending to {to}"), &error))
+    }
+
+    fn recv(&self) -> Option<PassedUp> {
+        self.udp.inbox.pop()
+    }
+
+    fn recv_timeout(&self, timeout: Duration) -> Option<PassedUp> {
+        self.udp.inbox.pop_timeout(timeout)
+    }
+
+    fn poll_fd(&self) -> Result<BorrowedFd<'_>> {
+        self.udp.inbox.poll_fd().map_err(|error| Error::system("making a descriptor to poll", &error))
+    }
+
+    fn local_addr(&self) -> Result<SocketAddr> {
+        Ok(self.udp.local)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.close_socket(&self.udp);
+    }
+}

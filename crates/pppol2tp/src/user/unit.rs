@@ -1,0 +1,307 @@
+//! PPP units and the interfaces that they bind sessions to.
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
+use std::time::Duration;
+use std::{fs, io};
+
+use nix::net::if_::if_nametoindex;
+
+use super::Mode;
+use super::core::Core;
+use super::queue::Inbox;
+use super::session::{alive, copy, send};
+use super::state::{Counter, Interface, Session, UnitState, lock};
+use crate::sys;
+use crate::{Errno, Error, Prefix, Result, SharedConfig, SharedInterface, Unit, UnitConfig};
+
+/// Packets that an interface queues for us.
+const QUEUE: u32 = 1000;
+
+// TUN_F_* of linux/if_tun.h: what the kernel may hand out unfinished.
+const CSUM: u32 = 0x01;
+const TSO: u32 = 0x02 | 0x04 | 0x08;
+const USO: u32 = 0x20 | 0x40;
+
+/// Opens a TUN interface with what the mode wants and the kernel knows.
+fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface>> {
+    let Mode { vnet, tso, uso, .. } = core.mode;
+    let system = |error: io::Error| {
+        let hint = match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => "; run as root or with CAP_NET_ADMIN and access to /dev/net/tun",
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => "; this needs /dev/net/tun: load the module 'tun', or give the container the device",
+            Some(libc::EBUSY) => "; an interface of this name exists: take another name",
+            _ => "",
+        };
+        let error = io::Error::new(error.kind(), format!("{error}{hint}"));
+        Error::new(errno(&error), format!("making the interface '{name}': {error}"))
+    };
+    let (tun, name, vnet) = match sys::open_tun(name, vnet) {
+        Ok((tun, name)) => (tun, name, vnet),
+        Err(error) if vnet && error.raw_os_error() == Some(libc::EINVAL) => {
+            let (tun, name) = sys::open_tun(name, false).map_err(system)?;
+            (tun, name, false)
+        }
+        Err(error) => return Err(system(error)),
+    };
+    if vnet {
+        let offers = [(tso && uso, CSUM | TSO | USO), (tso, CSUM | TSO), (true, CSUM), (true, 0)];
+        let wanted = offers.iter().filter(|(wanted, _)| *wanted);
+        let mut taken = wanted.skip_while(|(_, flags)| sys::set_tun_offload(&tun, *flags).is_err());
+        taken.next().ok_or_else(|| Error::new(Errno::Io, format!("{name}: TUNSETOFFLOAD is refused; use the mode 'no-vnet'")))?;
+    }
+    // Nobody has a use for router advertisements and duplicate address detection inside the tunnel;
+    // where the file is missing, there is no IPv6.
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/accept_ra"), "0");
+    let prepare = || {
+        let index = if_nametoindex(name.as_str())?;
+        core.netlink.set_queue_len(index, QUEUE)?;
+        core.netlink.set_mtu(index, mtu)?;
+        Ok(index)
+    };
+    let index = prepare().map_err(|error: io::Error| Error::system(format!("preparing the interface '{name}'"), &error))?;
+    let slot = core.registry().interface_slots.get();
+    let (mtu, alive) = (AtomicU16::new(mtu), AtomicBool::new(true));
+    Ok(Arc::new(Interface { name, index, slot, tun, vnet, shared, mtu, alive }))
+}
+
+fn errno(error: &io::Error) -> Errno {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => Errno::Inval,
+        io::ErrorKind::ResourceBusy => Errno::Busy,
+        io::ErrorKind::NotFound => Errno::NoDev,
+        _ => Errno::Io,
+    }
+}
+
+/// Gives an interface to the threads.
+fn start(core: &Core, interface: &Arc<Interface>, unrouted: Arc<Counter>) -> Result<()> {
+    let (up, down) = (interface.clone(), interface.clone());
+    core.up.call(move |threads| threads.add_interface(up))?;
+    core.down
+        .call(move |threads| threads.add_interface(down, unrouted))?
+        .map_err(|error| Error::system("watching the interface", &error.into()))
+}
+
+/// Takes an interface from the threads. Its last owner's drop removes it from the system.
+fn stop(core: &Core, interface: &Interface) {
+    let slot = interface.slot;
+    let up = core.up.call(move |threads| threads.remove_interface(slot));
+    let down = core.down.call(move |threads| threads.remove_interface(slot));
+    if up.is_ok() && down.is_ok() {
+        core.registry().interface_slots.put(slot);
+    }
+}
+
+/// A unit of a session.
+pub(super) struct Bound {
+    core: Arc<Core>,
+    session: Arc<Session>,
+    state: Arc<UnitState>,
+}
+
+impl Bound {
+    pub(super) fn make(core: Arc<Core>, session: Arc<Session>, config: UnitConfig) -> Result<Self> {
+        alive(&session)?;
+        if session.bound.swap(true, Relaxed) {
+            return Err(Error::new(Errno::Busy, format!("{session} has a unit already; close it first")));
+        }
+        Self::bind(core, session.clone(), config).inspect_err(|_| session.bound.store(false, Relaxed))
+    }
+
+    fn bind(core: Arc<Core>, session: Arc<Session>, config: UnitConfig) -> Result<Self> {
+        session.tunnel.learn_path_mtu();
+        let (interface, addresses) = match config.interface {
+            crate::Interface::Own { name } => {
+                let most = config.mtu.unwrap_or(u16::MAX).min(config.mru.unwrap_or(u16::MAX));
+                (open(&core, &name, session.tunnel.mtu().min(most), false)?, Vec::new())
+            }
+            crate::Interface::Shared { name, addresses } => match core.registry().shared.get(&name) {
+                Some(interface) => (interface.clone(), addresses),
+                None => {
+                    let message = format!("there is no shared interface '{name}'; make it first");
+                    return Err(Error::new(Errno::NoDev, message));
+                }
+            },
+        };
+        let state = Arc::new(UnitState {
+            interface,
+            addresses,
+            max_mtu: config.mtu,
+            mru: AtomicU16::new(config.mru.unwrap_or(u16::MAX)),
+            inbox: Inbox::new(),
+            alive: AtomicBool::new(true),
+        });
+        if !state.interface.shared {
+            start(&core, &state.interface, Arc::default())?;
+        }
+        let (slot, up, down) = (session.slot, state.clone(), state.clone());
+        core.down.call(move |threads| threads.bind(slot, down))?.map_err(|prefix| {
+            let message = format!("{}/{} belongs to another session of the interface", prefix.address, prefix.len);
+            Error::new(Errno::Exist, message)
+        })?;
+        core.up.call(move |threads| threads.bind(slot, up))?;
+        *lock(&session.unit) = Some(state.clone());
+        core.control(session.mask(), &*session, format_args!("bound to {}", state.interface.name));
+        Ok(Self { core, session, state })
+    }
+
+    fn own(&self) -> Result<&Interface> {
+        let interface = &*self.state.interface;
+        if interface.shared {
+            let message = format!("{} is shared by many sessions; set it up itself", interface.name);
+            return Err(Error::new(Errno::OpNotSupp, message));
+        }
+        Ok(interface)
+    }
+
+    fn receive(&self, buffer: &mut [u8], frame: Option<Box<[u8]>>) -> Result<Option<usize>> {
+        match frame {
+            Some(frame) => Ok(Some(copy(&frame, buffer))),
+            None => alive(&self.session).map(|()| None),
+        }
+    }
+}
+
+impl Unit for Bound {
+    fn interface(&self) -> String {
+        self.state.interface.name.clone()
+    }
+
+    fn index(&self) -> u32 {
+        self.state.interface.index
+    }
+
+    fn mtu(&self) -> u16 {
+        self.state.interface.mtu.load(Relaxed)
+    }
+
+    fn set_mru(&self, mru: u16) -> Result<()> {
+        let interface = self.own()?;
+        self.state.mru.store(mru, Relaxed);
+        let mtu = self.state.wanted_mtu(self.session.tunnel.mtu());
+        self.core.netlink.set_mtu(interface.index, mtu).map_err(|error| {
+            Error::system(format!("setting the MTU of {} to {mtu}", interface.name), &error)
+        })?;
+        interface.mtu.store(mtu, Relaxed);
+        Ok(())
+    }
+
+    fn send(&self, frame: &[u8]) -> Result<()> {
+        send(&self.core, &self.session, frame)
+    }
+
+    fn recv(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
+        self.receive(buffer, self.state.inbox.pop())
+    }
+
+    fn recv_timeout(&self, buffer: &mut [u8], timeout: Duration) -> Result<Option<usize>> {
+        self.receive(buffer, self.state.inbox.pop_timeout(timeout))
+    }
+
+    fn poll_fd(&self) -> Result<BorrowedFd<'_>> {
+        self.state.inbox.poll_fd().map_err(|error| Error::system("making a descriptor to poll", &error))
+    }
+
+    fn is_alive(&self) -> bool {
+        self.state.alive.load(Relaxed)
+            && self.session.alive.load(Relaxed)
+            && self.state.interface.alive.load(Relaxed)
+    }
+
+    fn set_up(&self, up: bool) -> Result<()> {
+        let interface = self.own()?;
+        self.core.netlink.set_up(interface.index, up).map_err(|error| {
+            Error::system(format!("setting {} {}", interface.name, if up { "up" } else { "down" }), &error)
+        })
+    }
+
+    fn add_address(&self, address: Prefix, peer: Option<IpAddr>) -> Result<()> {
+        let interface = self.own()?;
+        add_address(&self.core, interface, address, peer)
+    }
+}
+
+fn add_address(core: &Core, interface: &Interface, address: Prefix, peer: Option<IpAddr>) -> Result<()> {
+    core.netlink.add_address(interface.index, address, peer).map_err(|error| {
+        Error::system(format!("giving {} the address {}", interface.name, address.address), &error)
+    })
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        *lock(&self.session.unit) = None;
+        let slot = self.session.slot;
+        if self.session.alive.load(Relaxed) {
+            // Errors say that the thread is gone, and the binding with it.
+            let _ = self.core.up.call(move |threads| threads.unbind(slot));
+            let _ = self.core.down.call(move |threads| threads.unbind(slot));
+        }
+        if !self.state.interface.shared {
+            stop(&self.core, &self.state.interface);
+        }
+        self.state.close();
+        self.session.bound.store(false, Relaxed);
+    }
+}
+
+/// An interface that many sessions share.
+pub(super) struct Shared {
+    core: Arc<Core>,
+    interface: Arc<Interface>,
+}
+
+impl Shared {
+    pub(super) fn make(core: Arc<Core>, config: &SharedConfig) -> Result<Self> {
+        let interface = open(&core, &config.name, config.mtu, true)?;
+        start(&core, &interface, Arc::default())?;
+        core.netlink.set_up(interface.index, true).map_err(|error| {
+            Error::system(format!("setting {} up", interface.name), &error)
+        })?;
+        core.registry().shared.insert(interface.name.clone(), interface.clone());
+        Ok(Self { core, interface })
+    }
+}
+
+impl SharedInterface for Shared {
+    fn interface(&self) -> String {
+        self.interface.name.clone()
+    }
+
+    fn index(&self) -> u32 {
+        self.interface.index
+    }
+
+    fn is_alive(&self) -> bool {
+        self.interface.alive.load(Relaxed)
+    }
+
+    fn add_address(&self, address: Prefix) -> Result<()> {
+        add_address(&self.core, &self.interface, address, None)
+    }
+
+    fn add_route(&self, prefix: Prefix) -> Result<()> {
+        self.core.netlink.add_route(self.interface.index, prefix).map_err(|error| {
+            Error::system(format!("routing {}/{} to {}", prefix.address, prefix.len, self.interface.name), &error)
+        })
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.interface.alive.store(false, Relaxed);
+        self.core.registry().shared.remove(&self.interface.name);
+        let sessions: Vec<_> = {
+            let registry = self.core.registry();
+            registry.tunnels.values().flat_map(|known| known.sessions.values().map(|(_, s)| s.clone())).collect()
+        };
+        for session in sessions {
+            if let Some(unit) = lock(&session.unit).as_ref().filter(|unit| unit.interface.slot == self.interface.slot) {
+                unit.close();
+            }
+        }
+        stop(&self.core, &self.interface);
+    }
+}

@@ -1,0 +1,3 @@
+//! Reference models that the tests hold the driver against.
+
+pub mod model;

@@ -1,0 +1,4 @@
+//! ol2tp beside other people's programs.
+#![forbid(unsafe_code)]
+
+pub mod tshark;

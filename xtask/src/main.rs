@@ -1,0 +1,37 @@
+//! `cargo xtask`: the project's checks, fuzzing and benchmarks.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod bench;
+mod fuzz;
+mod install;
+mod process;
+mod test;
+
+/// The project's checks, fuzzing and benchmarks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Command {
+    Test(test::Args),
+    Fuzz(fuzz::Args),
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Command::parse() {
+        Command::Test(args) => return test::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("cargo xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

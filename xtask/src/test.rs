@@ -1,0 +1,171 @@
+//! `cargo xtask test`: every check, each a step with its time; all of them run even if one fails.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::builder::PossibleValuesParser;
+
+use crate::install;
+use crate::process::{command, run as execute, run_reading};
+
+/// All checks, in order, with a summary at the end; exit code 1 if one failed.
+///
+/// Installs what is missing: as root, Debian's packages by apt-get; cargo-deny by cargo; Rust 1.85 by
+/// rustup. A check whose tools cannot be had is named in the summary and fails nothing. Tests that need
+/// root and /dev/net/tun are required if CI=true, and named as not run where they cannot.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave out the steps that take minutes or install something.
+    #[arg(long)]
+    quick: bool,
+    /// Run only these.
+    #[arg(value_name = "STEP", value_parser = PossibleValuesParser::new(STEPS.map(|step| step.name)))]
+    steps: Vec<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Step {
+    name: &'static str,
+    slow: bool,
+    run: fn() -> Result<Passed, Problem>,
+}
+
+/// What there is to say about a step that passed.
+type Passed = String;
+
+enum Problem {
+    Failed(String),
+    /// The step could not run, and why.
+    Missing(String),
+}
+
+impl From<String> for Problem {
+    fn from(message: String) -> Self {
+        Self::Failed(message)
+    }
+}
+
+const STEPS: [Step; 9] = [
+    Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
+    Step {
+        name: "clippy",
+        slow: false,
+        run: || cargo("cargo clippy --workspace --all-targets -- --deny warnings"),
+    },
+    Step { name: "tests", slow: false, run: || tests("--workspace --exclude interop -- --skip netns") },
+    Step { name: "namespaces", slow: false, run: namespaces },
+    Step { name: "docs", slow: false, run: docs },
+    Step { name: "msrv", slow: true, run: msrv },
+    Step { name: "deny", slow: true, run: deny },
+    Step { name: "release", slow: true, run: || cargo("cargo build --release --locked") },
+    Step { name: "interop", slow: true, run: interop },
+];
+
+/// Runs the steps that were asked for and prints the summary.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let chosen = |step: &&Step| match args.steps.as_slice() {
+        [] => !(args.quick && step.slow),
+        names => names.iter().any(|name| name == step.name),
+    };
+    let steps: Vec<_> = STEPS.iter().filter(chosen).collect();
+    let mut rows = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        println!("\n== {} ({} of {})", step.name, index + 1, steps.len());
+        let start = Instant::now();
+        let result = (step.run)();
+        rows.push((step.name, result, start.elapsed()));
+    }
+    summary(&rows)
+}
+
+fn summary(rows: &[(&str, Result<Passed, Problem>, Duration)]) -> ExitCode {
+    println!("\n{:<12}{:<10}{:>8}", "step", "result", "time");
+    for (name, result, time) in rows {
+        let (result, detail) = match result {
+            Ok(detail) => ("passed", detail),
+            Err(Problem::Failed(detail)) => ("FAILED", detail),
+            Err(Problem::Missing(detail)) => ("NOT RUN", detail),
+        };
+        println!("{name:<12}{result:<10}{:>6.1} s  {detail}", time.as_secs_f64());
+    }
+    let failed = rows.iter().filter(|row| matches!(row.1, Err(Problem::Failed(_)))).count();
+    let missing = rows.iter().filter(|row| matches!(row.1, Err(Problem::Missing(_)))).count();
+    println!("\nsteps: {} passed, {failed} failed, {missing} not run", rows.len() - failed - missing);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn cargo(line: &str) -> Result<Passed, Problem> {
+    execute(&mut command(line))?;
+    Ok(Passed::new())
+}
+
+/// `cargo test` with these arguments; to run no test at all is a failure.
+fn tests(args: &str) -> Result<Passed, Problem> {
+    let (mut passed, mut failed) = (0, 0);
+    let result = run_reading(&mut command(&format!("cargo test --no-fail-fast {args}")), |line| {
+        if let Some((p, f)) = counts(line) {
+            passed += p;
+            failed += f;
+        }
+    });
+    match result {
+        Ok(()) if passed > 0 => Ok(format!("{passed} tests")),
+        Ok(()) => Err(Problem::Failed("no test was run".into())),
+        Err(error) => Err(Problem::Failed(format!("{error}: {failed} tests failed, {passed} passed"))),
+    }
+}
+
+/// The counts of `test result: ok. 12 passed; 0 failed; …`.
+fn counts(line: &str) -> Option<(u32, u32)> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut counts = counts.split("; ").map(|count| count.split_once(' '));
+    let (passed, _) = counts.next()??;
+    let (failed, _) = counts.next()??;
+    Some((passed.parse().ok()?, failed.parse().ok()?))
+}
+
+/// The tests that make network namespaces: those with `netns` in their path.
+fn namespaces() -> Result<Passed, Problem> {
+    require(install::namespaces())?;
+    tests("--workspace --exclude interop -- netns")
+}
+
+fn interop() -> Result<Passed, Problem> {
+    install::packages(install::TSHARK).map_err(Problem::Missing)?;
+    require(install::namespaces())?;
+    tests("--package interop")
+}
+
+/// What a machine that runs CI has to have.
+fn require(available: Result<(), String>) -> Result<(), Problem> {
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    available.map_err(if ci { Problem::Failed } else { Problem::Missing })
+}
+
+fn docs() -> Result<Passed, Problem> {
+    execute(command("cargo doc --no-deps --workspace").env("RUSTDOCFLAGS", "--deny warnings"))?;
+    Ok(Passed::new())
+}
+
+/// The rules, as a kernel build's compiler sees them.
+fn msrv() -> Result<Passed, Problem> {
+    install::toolchain("1.85").map_err(Problem::Missing)?;
+    cargo("rustup run 1.85 cargo check --package l2tp-data")
+}
+
+fn deny() -> Result<Passed, Problem> {
+    install::cargo_deny().map_err(Problem::Missing)?;
+    cargo("cargo deny check licenses bans sources")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counts;
+
+    #[test]
+    fn counts_are_read_from_libtests_last_line() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.00s";
+        assert_eq!(counts(line), Some((12, 3)));
+        assert_eq!(counts("test header::tests::short ... ok"), None);
+    }
+}
