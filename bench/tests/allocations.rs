@@ -1,5 +1,6 @@
 //! The rules allocate nothing per frame. The one test of this file, without a harness, because the
 //! allocator that counts is the whole process's.
+#![allow(clippy::print_stdout)]
 
 use std::alloc::System;
 use std::hint::black_box;

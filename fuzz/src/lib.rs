@@ -1,1 +1,27 @@
-//! fuzz
+//! Fuzz targets: functions of bytes that panic when something is wrong. `fuzz_targets/` gives them to
+//! libFuzzer, `tests/corpus.rs` replays what it found.
+
+mod header;
+mod input;
+#[path = "../../crates/l2tp-data/tests/common/path.rs"]
+mod path;
+mod receive;
+mod sockaddr;
+
+pub use header::header;
+pub use receive::receive;
+pub use sockaddr::sockaddr;
+
+/// What is fuzzed: a function that panics when something is wrong.
+pub type Target = fn(&[u8]);
+
+/// Every target by name.
+pub const TARGETS: [(&str, Target); 3] = [("header", header), ("receive", receive), ("sockaddr", sockaddr)];
+
+/// Runs a target on every file named on the command line.
+pub fn replay(target: Target) -> std::io::Result<()> {
+    for file in std::env::args_os().skip(1) {
+        target(&std::fs::read(file)?);
+    }
+    Ok(())
+}

@@ -1,4 +1,35 @@
 //! ol2tp beside other people's programs.
 #![forbid(unsafe_code)]
 
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
 pub mod tshark;
+
+/// The command `ol2tp`, built now with the profile and into the directory of the test that asks.
+///
+/// Errors: it does not build, or the caller is not run by cargo.
+pub fn ol2tp() -> io::Result<PathBuf> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| build().map_err(|error| error.to_string()));
+    program.clone().map_err(io::Error::other)
+}
+
+fn build() -> io::Result<PathBuf> {
+    // …/target/debug/deps/test
+    let test = std::env::current_exe()?;
+    let [_, _, profile, target, ..] = test.ancestors().collect::<Vec<_>>()[..] else {
+        return Err(io::Error::other("a test lies in cargo's target directory"));
+    };
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "ol2tp", "--target-dir"]).arg(target);
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    if !cargo.status()?.success() {
+        return Err(io::Error::other("the command ol2tp does not build"));
+    }
+    Ok(profile.join("ol2tp"))
+}

@@ -1,63 +1,100 @@
 //! What Wireshark's dissectors make of what we send.
 
-use std::io::{self, BufRead, BufReader};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// What [`Capture::stop`] sends as the last packet of a capture, to the discard port (RFC 863).
+const MARK: &[u8] = b"the last packet of this capture";
+const DISCARD: u16 = 9;
+
 /// A capture by dumpcap, running.
 pub struct Capture {
     child: Child,
-    stderr: thread::JoinHandle<String>,
+    stderr: BufReader<ChildStderr>,
+    /// Copies what dumpcap writes to the file until it has seen the mark.
+    copy: JoinHandle<io::Result<()>>,
 }
 
 impl Capture {
-    /// Captures what matches `filter` on `interface` of the calling thread's network namespace to
+    /// Captures UDP from or to `port` on `interface` of the calling thread's network namespace to
     /// `file`. Returns when the capture runs.
-    pub fn start(interface: &str, filter: &str, file: &Path) -> io::Result<Self> {
-        // 64 MiB of buffer, so that a burst is not dropped.
+    pub fn start(interface: &str, port: u16, file: &Path) -> io::Result<Self> {
+        let file = File::create(file)?;
+        // 64 MiB of buffer, so that a burst is not dropped. Into a pipe, because the last packets are
+        // lost unless they have been read before dumpcap ends, and a pipe tells when that is.
         let mut child = Command::new("dumpcap")
-            .args(["-q", "-B", "64", "-i", interface, "-f", filter, "-w"])
-            .arg(file)
+            .args(["-q", "-B", "64", "-w", "-", "-i", interface])
+            .args(["-f", &format!("udp port {port} or udp port {DISCARD}")])
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| {
                 io::Error::new(error.kind(), format!("dumpcap: {error}: apt-get install tshark"))
             })?;
-        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let mut text = String::new();
-        // "File: …" is said once the interface is open.
-        while !text.contains("File: ") {
-            if stderr.read_line(&mut text)? == 0 {
-                child.wait()?;
-                return Err(io::Error::other(format!("dumpcap: {text}")));
+        let stdout = child.stdout.take().expect("piped");
+        let mut capture = Self {
+            stderr: BufReader::new(child.stderr.take().expect("piped")),
+            child,
+            copy: thread::spawn(move || copy(stdout, file)),
+        };
+        let mut said = String::new();
+        // It is said once the interface is open.
+        while !said.contains("File: ") {
+            if capture.stderr.read_line(&mut said)? == 0 {
+                capture.child.wait()?;
+                return Err(io::Error::other(format!("dumpcap: {said}")));
             }
         }
-        let stderr = thread::spawn(move || {
-            while stderr.read_line(&mut text).is_ok_and(|read| read > 0) {}
-            text
-        });
-        Ok(Self { child, stderr })
+        Ok(capture)
     }
 
-    /// Ends it. Packets that the kernel dropped for it are an error.
-    pub fn stop(mut self) -> io::Result<()> {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT)?;
+    /// Ends it behind all that has passed the interface by now. `over` is an address that is reached
+    /// through the interface from the calling thread's network namespace.
+    ///
+    /// Errors: the kernel dropped packets that dumpcap was too slow for.
+    pub fn stop(mut self, over: IpAddr) -> io::Result<()> {
+        let any: IpAddr =
+            if over.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        UdpSocket::bind((any, 0))?.send_to(MARK, (over, DISCARD))?;
+        self.copy.join().expect("copying does not panic")?;
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT)?;
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said)?;
         self.child.wait()?;
-        let text = self.stderr.join().expect("reading does not panic");
         // "Packets received/dropped on interface 'v': 12/0 (pcap:0/dumpcap:0/flushed:0/ps_ifdrop:0) (100.0%)"
-        match text.split_once("received/dropped on interface").and_then(|(_, rest)| rest.split_once(": ")) {
+        match said.split_once("received/dropped on interface").and_then(|(_, rest)| rest.split_once(": ")) {
             Some((_, counts)) if counts.contains("/0 (pcap:0/dumpcap:0/") => Ok(()),
-            _ => Err(io::Error::other(format!("the capture is not whole: {text}"))),
+            _ => Err(io::Error::other(format!("the capture is not whole: {said}"))),
         }
     }
 }
 
+fn copy(mut from: impl Read, mut to: File) -> io::Result<()> {
+    let mut seen: Vec<u8> = Vec::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        let len = match from.read(&mut chunk)? {
+            0 => return Err(io::Error::other("dumpcap ended early")),
+            len => len,
+        };
+        to.write_all(&chunk[..len])?;
+        seen.extend_from_slice(&chunk[..len]);
+        if seen.windows(MARK.len()).any(|bytes| bytes == MARK) {
+            return Ok(());
+        }
+        seen.drain(..seen.len().saturating_sub(MARK.len()));
+    }
+}
+
 /// What tshark says about one packet, and how it is asked for.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "frame.number",
     "frame.protocols",
     "ip.src",
@@ -73,6 +110,7 @@ const FIELDS: [&str; 20] = [
     "ppp.control",
     "_ws.malformed",
     "_ws.expert.severity",
+    "_ws.expert.group",
     "_ws.expert.message",
     "ip.checksum.status",
     "udp.checksum.status",
@@ -82,6 +120,8 @@ const FIELDS: [&str; 20] = [
 
 /// Expert information of this severity or above is a fault: `PI_WARN`.
 const WARNING: u32 = 0x0060_0000;
+/// Except of this group, `PI_SEQUENCE`: how TCP fares is not the question.
+const SEQUENCE: u32 = 0x0200_0000;
 
 /// A dissected packet: the values of each field, outermost first.
 #[derive(Clone, Debug)]
@@ -128,9 +168,10 @@ impl Packet {
         if !self.all("_ws.malformed").is_empty() {
             faults.push("malformed".into());
         }
-        let severities = self.all("_ws.expert.severity").iter();
-        for (severity, message) in severities.zip(self.all("_ws.expert.message")) {
-            if severity.parse().map_or(true, |severity: u32| severity >= WARNING) {
+        let number = |field, index: usize| self.all(field).get(index).and_then(|value| value.parse().ok());
+        for (index, message) in self.all("_ws.expert.message").iter().enumerate() {
+            let severe = number("_ws.expert.severity", index).is_none_or(|severity: u32| severity >= WARNING);
+            if severe && number("_ws.expert.group", index) != Some(SEQUENCE) {
                 faults.push(format!("expert information: {message}"));
             }
         }
@@ -144,16 +185,16 @@ impl Packet {
     }
 }
 
-/// Dissects a capture; UDP from or to `port` is L2TP.
+/// Dissects the packets of a capture that come from or go to UDP port `port`, as L2TP.
 pub fn dissect(file: &Path, port: u16) -> io::Result<Vec<Packet>> {
     let mut tshark = Command::new("tshark");
     tshark.args(["-n", "-T", "fields", "-E", "separator=/t", "-E", "aggregator=|", "-r"]).arg(file);
-    tshark.args(["-d", &format!("udp.port=={port},l2tp")]);
+    tshark.args(["-d", &format!("udp.port=={port},l2tp"), "-Y", &format!("udp.port=={port}")]);
+    // What is transferred is nothing that a dissector could know by its port.
+    tshark.args(["-d", "tcp.port==1-65535,data"]);
     for layer in ["ip", "udp", "tcp"] {
         tshark.args(["-o", &format!("{layer}.check_checksum:TRUE")]);
     }
-    // How TCP fares (retransmissions, full windows) is not the question.
-    tshark.args(["-o", "tcp.analyze_sequence_numbers:FALSE"]);
     tshark.args(FIELDS.iter().flat_map(|field| ["-e", field]));
     let output = tshark
         .output()

@@ -9,12 +9,8 @@ type Needed = (&'static str, &'static str);
 pub(crate) const NAMESPACES: &[Needed] = &[("ip", "iproute2"), ("unshare", "util-linux")];
 
 /// For the tests with Wireshark's dissectors.
-pub(crate) const TSHARK: &[Needed] = &[
-    ("tshark", "tshark"),
-    ("text2pcap", "wireshark-common"),
-    ("ethtool", "ethtool"),
-    ("ping", "iputils-ping"),
-];
+pub(crate) const TSHARK: &[Needed] =
+    &[("tshark", "tshark"), ("dumpcap", "wireshark-common"), ("ethtool", "ethtool")];
 
 /// Sees to programs of the distribution, by `apt-get` if there is need and permission.
 pub(crate) fn packages(needed: &[Needed]) -> Result<(), String> {
@@ -24,7 +20,7 @@ pub(crate) fn packages(needed: &[Needed]) -> Result<(), String> {
         return Ok(());
     }
     println!("missing: {list}");
-    let apt = "apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300";
+    let apt = "apt-get --quiet -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300";
     run(&mut command(&format!("{apt} update")))
         .and_then(|()| {
             let install = format!("{apt} install --yes --no-install-recommends {list}");

@@ -79,7 +79,8 @@ pub struct Receive {
     nr: u16,
     /// The next sequenced message defines nr (with reordering).
     started: bool,
-    nr_oos: u16,
+    /// The last number that was not nr (without reordering).
+    nr_oos: Option<u16>,
     nr_oos_count: u8,
     /// RECVSEQ: drop messages without numbers.
     pub recv_seq: bool,
@@ -222,9 +223,9 @@ impl Receive {
 
     fn in_order(&mut self, ns: u16, len: usize, sink: &impl Sink) -> Verdict {
         if ns != self.nr {
-            let consecutive = ns == self.nr_oos.wrapping_add(1);
+            let consecutive = self.nr_oos.is_some_and(|last| last.wrapping_add(1) == ns);
             self.nr_oos_count = if consecutive { self.nr_oos_count.saturating_add(1) } else { 0 };
-            self.nr_oos = ns;
+            self.nr_oos = Some(ns);
             if self.nr_oos_count <= RESYNC {
                 return self.discard(Some(ns), Rx::SeqUnexpected, sink);
             }

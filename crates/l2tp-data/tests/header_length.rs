@@ -40,8 +40,7 @@ fn one_byte_more_than_is_there_is_malformed() {
 
 #[test]
 fn offset_padding_may_not_reach_into_what_was_cut_off() {
-    let mut datagram =
-        Form { length: true, offset: Some(4), payload: vec![], ..Form::default() }.encode();
+    let mut datagram = Form { length: true, offset: Some(4), payload: vec![], ..Form::default() }.encode();
     datagram[3] -= 1;
     assert_eq!(message(&datagram).unwrap().payload(&datagram), Err(Malformed::Offset));
 }

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
 use std::thread;
+use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
@@ -20,6 +21,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns, unshare};
+use ol2tpd::usable;
 use pppol2tp::Prefix;
 use pppol2tp::netlink::Netlink;
 
@@ -32,7 +34,11 @@ pub const LEFT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 /// The right end's IPv6 address.
 pub const RIGHT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
+/// RT_TABLE_LOCAL.
+const LOCAL_TABLE: u8 = 255;
 const VETH: &str = "veth0";
+/// How long the kernel may take to install routes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A network namespace that lives as long as this value and the processes in it.
 #[derive(Debug)]
@@ -76,7 +82,7 @@ impl Space {
             message.header = RouteHeader {
                 address_family: AddressFamily::Inet,
                 destination_prefix_length: prefix.len,
-                table: RouteHeader::RT_TABLE_LOCAL,
+                table: LOCAL_TABLE,
                 protocol: RouteProtocol::Static,
                 scope: RouteScope::Host,
                 kind: RouteType::Local,
@@ -116,13 +122,21 @@ impl Bed {
             ]));
             Netlink::open()?.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
         })?;
-        for (space, v4, v6) in [(&bed.left, LEFT, LEFT6), (&bed.right, RIGHT, RIGHT6)] {
+        let ends = [(&bed.left, LEFT, LEFT6, RIGHT6), (&bed.right, RIGHT, RIGHT6, LEFT6)];
+        for (space, v4, v6, _) in ends {
             space.enter(|| {
                 let netlink = Netlink::open()?;
                 let index = if_nametoindex(VETH)?;
                 netlink.add_address(index, Prefix { address: IpAddr::V4(v4), len: 24 }, None)?;
                 netlink.add_address(index, Prefix { address: IpAddr::V6(v6), len: 64 }, None)?;
                 netlink.set_up(index, true)
+            })?;
+        }
+        for (space, _, v6, other) in ends {
+            space.enter(|| {
+                let index = if_nametoindex(VETH)?;
+                let usable = usable::wait(index, v6.into(), other.into(), PATIENCE)?;
+                if usable { Ok(()) } else { Err(io::Error::other(format!("{VETH}: {v6} is not usable"))) }
             })?;
         }
         Ok(bed)

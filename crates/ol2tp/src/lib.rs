@@ -21,3 +21,4 @@ pub mod interrupt;
 pub mod load;
 pub mod output;
 pub mod ping;
+pub mod tunnel;

@@ -13,6 +13,7 @@ pub mod serve;
 pub mod shared_sessions;
 pub mod sockets;
 pub mod static_session;
+pub mod usable;
 
 mod ignored;
 

@@ -5,9 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use pppol2tp::{DebugMask, Driver, Interface, Prefix, SessionIds, SocketOption, TunnelConfig, UnitConfig};
+use tracing::warn;
 
 use crate::error::{Doing, Result};
 use crate::sockets::{Sockets, udp_socket};
+use crate::usable;
+
+/// How long addresses are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What makes a static session.
 #[derive(Clone, Debug)]
@@ -87,5 +92,11 @@ pub fn open(driver: &dyn Driver, config: &StaticConfig) -> Result<Sockets> {
             .doing(|| format!("interface {name}: address {address} peer {other}"))?;
     }
     unit.set_up(true).doing(|| format!("interface {name}: setting it up"))?;
+    for (address, other) in &config.addresses {
+        let usable = usable::wait(unit.index(), *address, *other, PATIENCE);
+        if !usable.doing(|| format!("interface {name}: waiting for its routes"))? {
+            warn!("interface {name}: packets from {address} to {other} do not go through it yet");
+        }
+    }
     Ok(Sockets { units: vec![unit], sessions: vec![session], shared: None, tunnels: vec![tunnel], udp })
 }

@@ -56,7 +56,7 @@ fn what_nobody_takes_is_counted_and_told_once_a_second() {
         .with_target(false)
         .init();
     let daemon = Daemon::start(None);
-    daemon.state.pass_up(Reason::Control, 100);
+    daemon.state.pass_up(Reason::Control, 1000);
     daemon.state.pass_up(Reason::UnknownSession, 50);
     daemon.state.ppp_control(30);
     let ignored = |what: &str| -> Vec<u64> {
@@ -65,7 +65,7 @@ fn what_nobody_takes_is_counted_and_told_once_a_second() {
         told.map(|line| line.split_whitespace().nth(2).unwrap().parse().unwrap()).collect()
     };
     let start = std::time::Instant::now();
-    let kinds = [("control messages", 100), ("data messages of unknown", 50), ("PPP control frames", 30)];
+    let kinds = [("control messages", 1000), ("data messages of unknown", 50), ("PPP control frames", 30)];
     while kinds.iter().any(|(what, count)| ignored(what).iter().sum::<u64>() != *count) {
         assert!(start.elapsed().as_secs() < 20, "{}", String::from_utf8_lossy(&lines.0.lock().unwrap()));
         daemon.client().show(What::Sockets).unwrap();

@@ -3,10 +3,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr;
 
@@ -27,6 +27,14 @@ struct Control([u8; CONTROL]);
 
 fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Another descriptor for whatever has this number.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes any number, and touches no memory.
+    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })?;
+    // SAFETY: the kernel has just made `copy`, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// `setsockopt` with an `int`.
@@ -367,20 +375,15 @@ pub(crate) struct QueuedError {
     pub(crate) errno: i32,
     /// For EMSGSIZE: the path's MTU.
     pub(crate) info: u32,
-    /// Where the message that caused it went.
-    pub(crate) to: Option<SocketAddr>,
 }
 
 /// Takes one error off a socket's queue, if there is one.
 pub(crate) fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<QueuedError>> {
-    let mut name = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let mut control = Control([0; CONTROL]);
     let mut byte = [0u8; 1];
     let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: byte.len() };
     // SAFETY: all-zero bytes are a valid `msghdr`.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
-    header.msg_name = name.as_mut_ptr().cast();
-    header.msg_namelen = size_of::<libc::sockaddr_storage>() as _;
     header.msg_iov = &raw mut vector;
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
@@ -393,9 +396,7 @@ pub(crate) fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<QueuedError>> 
         let error = io::Error::last_os_error();
         return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
     }
-    // SAFETY: it was zeroed, which is a valid `sockaddr_storage`, and perhaps written by the kernel.
-    let to = socket_addr(unsafe { name.assume_init_ref() });
-    let mut queued = QueuedError { errno: 0, info: 0, to };
+    let mut queued = QueuedError { errno: 0, info: 0 };
     each_control(&header, |level, kind, data| {
         let ours = matches!((level, kind), (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR));
         // struct sock_extended_err: u32 errno, u8 origin, type, code, pad, u32 info, u32 data.

@@ -53,14 +53,14 @@ impl<T> Queue<T> {
 }
 
 /// What the driver and its parts share with the test.
-pub struct State {
+pub(crate) struct State {
     passed_up: Queue<PassedUp>,
     frames: Queue<Vec<u8>>,
     unit_alive: Mutex<bool>,
     info: Mutex<Option<SessionInfo>>,
     tunnel_debug: Mutex<i32>,
     /// What was asked and closed.
-    pub log: Mutex<Vec<String>>,
+    pub(crate) log: Mutex<Vec<String>>,
 }
 
 impl State {
@@ -69,19 +69,19 @@ impl State {
     }
 
     /// Passes datagrams up.
-    pub fn pass_up(&self, reason: Reason, count: usize) {
+    pub(crate) fn pass_up(&self, reason: Reason, count: usize) {
         let from = "127.0.0.1:1701".parse().unwrap();
         let datagram = PassedUp { datagram: vec![0xc8, 2], from, local: None, reason };
         self.passed_up.push(std::iter::repeat_n(datagram, count));
     }
 
     /// Gives the unit PPP control frames.
-    pub fn ppp_control(&self, count: usize) {
+    pub(crate) fn ppp_control(&self, count: usize) {
         self.frames.push(std::iter::repeat_n(vec![0xc0, 0x21], count));
     }
 
     /// Lets the interface disappear.
-    pub fn kill_unit(&self) {
+    pub(crate) fn kill_unit(&self) {
         *self.unit_alive.lock().unwrap() = false;
         self.frames.wake();
     }
@@ -99,10 +99,10 @@ impl Drop for Part {
     }
 }
 
-pub struct Fake(pub Arc<State>);
+pub(crate) struct Fake(pub(crate) Arc<State>);
 
 impl Fake {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(State {
             passed_up: Queue::new(),
             frames: Queue::new(),
@@ -341,15 +341,15 @@ impl Unit for FakeUnit {
 }
 
 /// A daemon with the fake driver in a thread of its own.
-pub struct Daemon {
-    pub state: Arc<State>,
+pub(crate) struct Daemon {
+    pub(crate) state: Arc<State>,
     controller: Option<UnixStream>,
     thread: JoinHandle<ol2tpd::Result<()>>,
 }
 
 impl Daemon {
     /// Starts a static session and waits until it is up.
-    pub fn start(socket: Option<PathBuf>) -> Self {
+    pub(crate) fn start(socket: Option<PathBuf>) -> Self {
         let driver = Fake::new();
         let state = Arc::clone(&driver.0);
         let (controller, controlled) = UnixStream::pair().unwrap();
@@ -368,19 +368,19 @@ impl Daemon {
     }
 
     /// A client on the controlling connection.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(self.controller.as_ref().unwrap().try_clone().unwrap())
     }
 
     /// Ends the controlling connection and waits.
-    pub fn stop(mut self) -> ol2tpd::Result<()> {
+    pub(crate) fn stop(mut self) -> ol2tpd::Result<()> {
         let controller = self.controller.take().unwrap();
         controller.shutdown(std::net::Shutdown::Both).unwrap();
         self.wait()
     }
 
     /// Waits until the daemon has ended.
-    pub fn wait(self) -> ol2tpd::Result<()> {
+    pub(crate) fn wait(self) -> ol2tpd::Result<()> {
         self.thread.join().unwrap()
     }
 }
@@ -403,16 +403,16 @@ fn config() -> StaticConfig {
 }
 
 /// A folder of the test's own, removed with everything in it.
-pub struct Folder(pub PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    pub fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("ol2tpd-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("ol2tp.sock")
     }
 }

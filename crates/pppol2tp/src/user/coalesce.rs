@@ -10,7 +10,7 @@ mod tests;
 use std::io::IoSlice;
 use std::ops::Range;
 
-use super::checksum::{self, TCP, VALID, fold, pseudo_header, sum, sum_short};
+use super::checksum::{TCP, VALID, fold, pseudo_header, sum, sum_short};
 use super::vnet::{self, Header};
 
 /// How many runs can be open.
@@ -347,7 +347,8 @@ impl Run {
     #[inline]
     fn verify_first(&mut self, arena: &[u8]) -> bool {
         let (start, end) = self.first;
-        self.verified = self.verified || arena.get(start..end).is_some_and(|packet| verify(packet, self.transport));
+        self.verified =
+            self.verified || arena.get(start..end).is_some_and(|packet| verify(packet, self.transport));
         self.verified
     }
 
@@ -403,7 +404,7 @@ impl Run {
             ip[4..6].copy_from_slice(&tcp_len.to_be_bytes());
             &ip[8..]
         };
-        let pseudo = fold(checksum::pseudo_header(addresses, TCP, tcp_len));
+        let pseudo = fold(pseudo_header(addresses, TCP, tcp_len));
         tcp[TCP_CHECKSUM..][..2].copy_from_slice(&pseudo.to_ne_bytes());
     }
 }

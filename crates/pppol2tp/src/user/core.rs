@@ -90,7 +90,7 @@ impl View for Facts<'_> {
     fn descriptor(&self, _: i32, tunnel: TunnelId) -> Descriptor {
         let Some(udp) = self.socket else { return Descriptor::Bad };
         match self.registry.tunnels.get(&tunnel.get()) {
-            Some(known) if known.tunnel.udp.slot == udp.slot => Descriptor::ThisTunnel,
+            Some(known) if known.tunnel.udp_slot == udp.slot => Descriptor::ThisTunnel,
             _ => Descriptor::Plain,
         }
     }
@@ -147,7 +147,7 @@ impl Core {
     pub(super) fn close_socket(&self, udp: &Arc<Udp>) {
         let tunnels: Vec<_> = {
             let registry = self.registry();
-            let ours = registry.tunnels.values().filter(|known| known.tunnel.udp.slot == udp.slot);
+            let ours = registry.tunnels.values().filter(|known| known.tunnel.udp_slot == udp.slot);
             ours.map(|known| known.tunnel.clone()).collect()
         };
         tunnels.iter().for_each(|tunnel| self.end_tunnel(tunnel));
@@ -248,7 +248,7 @@ impl Core {
         TunnelInfo {
             tunnel_id: tunnel.id,
             peer_tunnel_id: tunnel.peer_id.load(Relaxed),
-            local: tunnel.udp.local,
+            local: tunnel.udp_local,
             peer: tunnel.peer,
             debug: tunnel.mask(),
             references: known.sessions.len() + tunnel.management.load(Relaxed),

@@ -65,6 +65,7 @@ enum Owner {
 /// A session's transmit half.
 struct TxSession {
     shared: Arc<Session>,
+    udp: Arc<Udp>,
     tx: Transmit,
     unit: Option<Arc<UnitState>>,
 }
@@ -136,9 +137,9 @@ impl Down {
         }
     }
 
-    pub(super) fn add_session(&mut self, shared: Arc<Session>, tx: Transmit) {
+    pub(super) fn add_session(&mut self, shared: Arc<Session>, udp: Arc<Udp>, tx: Transmit) {
         let slot = shared.slot;
-        put(&mut self.sessions, slot, TxSession { shared, tx, unit: None });
+        put(&mut self.sessions, slot, TxSession { shared, udp, tx, unit: None });
     }
 
     pub(super) fn remove_session(&mut self, slot: u32) {
@@ -286,16 +287,16 @@ impl Down {
             let text = format_args!("send {} frames of {} bytes:{}", frames.count, frames.size, Dump(&self.arena[start..], 32));
             self.log.debug(self.log.now(), shared, text);
         }
-        self.runs.push(frames, shared.tunnel.udp.gso.load(Relaxed));
+        self.runs.push(frames, session.udp.gso.load(Relaxed));
         start + (frames.count - 1) * frames.size + frames.last
     }
 
     /// Sends the runs of this batch, in order.
     fn send(&mut self) {
         let Self { runs, sessions, sender, arena, log, .. } = self;
-        let tunnel = |session: u32| {
+        let path = |session: u32| {
             let entry = sessions.get(session as usize).and_then(Option::as_ref);
-            entry.map(|entry| &*entry.shared.tunnel)
+            entry.map(|entry| (&*entry.udp, &*entry.shared.tunnel))
         };
         let count = |session: u32, frames: u64, bytes: u64, error: Option<&io::Error>| {
             let Some(Some(entry)) = sessions.get(session as usize) else { return };
@@ -313,14 +314,13 @@ impl Down {
         let (mut next, mut retried, mut stuck) = (0, false, None);
         while let Some(run) = runs.get().get(next) {
             // All of a batch's sessions are there still: commands run between batches.
-            let Some(path) = tunnel(run.session) else { break };
-            let (udp, destination) = (&*path.udp, &path.destination);
+            let Some((udp, tunnel)) = path(run.session) else { break };
             let same_socket = runs.get()[next..].iter().map_while(|run| {
-                let path = tunnel(run.session)?;
-                (path.udp.slot == udp.slot).then(|| Outgoing {
+                let (other, tunnel) = path(run.session)?;
+                (other.slot == udp.slot).then(|| Outgoing {
                     bytes: &arena[run.start..run.end],
                     segment: if run.count > 1 { run.size as u16 } else { 0 },
-                    destination: &path.destination,
+                    destination: &tunnel.destination,
                 })
             });
             let error = match sender.send(udp.fd(), same_socket) {
@@ -343,7 +343,7 @@ impl Down {
                 }
                 Some(code @ (libc::EIO | libc::EINVAL | libc::EOPNOTSUPP | libc::EMSGSIZE)) if run.count > 1 => {
                     // EINVAL and EMSGSIZE speak of datagrams larger than the path, too.
-                    let fits = run.size + 48 <= usize::from(path.path_mtu.load(Relaxed));
+                    let fits = run.size + 48 <= usize::from(tunnel.path_mtu.load(Relaxed));
                     if code != libc::EMSGSIZE && (fits || code != libc::EINVAL) {
                         udp.gso.store(false, Relaxed);
                         tracing::info!(target: "pppol2tp", "{}: no UDP segmentation offload: {error}", udp.local);
@@ -351,7 +351,7 @@ impl Down {
                     let frames = arena[run.start..run.end].chunks(run.size);
                     let owners = runs.groups(next).iter().flat_map(|group| (0..group.frames).map(|_| group.session));
                     for (bytes, session) in frames.zip(owners) {
-                        let sent = send_one(sender, udp, Outgoing { bytes, segment: 0, destination });
+                        let sent = send_one(sender, udp, Outgoing { bytes, segment: 0, destination: &tunnel.destination });
                         count(session, 1, bytes.len() as u64, sent.err().as_ref());
                     }
                     next += 1;

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `core` | what exists: sockets, tunnels, sessions, interfaces; made and ended here |
 //! | `udp`, `tunnel`, `session`, `unit` | the values that callers hold |
+//! | `pppox` | the same values as AF_PPPOX sockets: addresses, options and ioctls as bytes |
 //! | `up`, `down` | the threads: UDP → interface, interface → UDP |
 //! | `coalesce`, `split`, `runs`, `checksum`, `vnet` | super-packets, as pure functions |
 //! | `state`, `queue`, `table`, `worker`, `log` | what they share |
@@ -18,8 +19,11 @@ mod checksum;
 mod coalesce;
 mod core;
 mod down;
+#[doc(hidden)]
+pub mod fuzzing;
 mod log;
 mod mode;
+mod pppox;
 mod queue;
 mod runs;
 mod session;
@@ -34,6 +38,7 @@ mod vnet;
 mod worker;
 
 pub use mode::Mode;
+pub use pppox::PppoxSocket;
 
 /// How a [`UserDriver`] works.
 #[derive(Clone, Debug)]

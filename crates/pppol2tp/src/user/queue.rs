@@ -88,11 +88,6 @@ impl<T, const CLASSES: usize> Inbox<T, CLASSES> {
         self.signal();
     }
 
-    /// Drops what is queued: how many.
-    pub(super) fn clear(&self) -> usize {
-        std::iter::from_fn(|| self.pop()).count()
-    }
-
     fn signal(&self) {
         self.ready.notify_all();
         if let Some(event) = self.event.get() {

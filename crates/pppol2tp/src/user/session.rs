@@ -11,7 +11,7 @@ use l2tp_data::stats::Stats;
 
 use super::core::{Core, Facts};
 use super::queue::Inbox;
-use super::state::{Counter, Options, Session, lock};
+use super::state::{Options, Session, lock};
 use super::unit;
 use crate::{Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Unit, UnitConfig};
 
@@ -21,7 +21,7 @@ pub(super) const MAX_FRAME: usize = 65_000;
 /// A session socket.
 pub(super) struct Socket {
     core: Arc<Core>,
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
 }
 
 impl Socket {
@@ -67,9 +67,10 @@ impl Socket {
             alive: AtomicBool::new(true),
             tunnel,
         });
+        let udp = session.tunnel.udp.upgrade().ok_or_else(|| explain(Errno::BadF))?;
         let tx = Transmit::new(peer_tunnel_id, ids.peer_session_id);
         let (up_session, down_session) = (session.clone(), session.clone());
-        core.down.call(move |down| down.add_session(down_session, tx))?;
+        core.down.call(move |down| down.add_session(down_session, udp, tx))?;
         core.up.call(move |up| up.add_session(up_session))?;
         let born = registry.birth();
         if let Some(known) = registry.tunnels.get_mut(&ids.tunnel_id) {

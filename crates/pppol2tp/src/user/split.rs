@@ -157,7 +157,9 @@ impl Plan {
             headers: transport + transport_len,
             gso_size: u32::from(header.gso_size),
             id: u16::from_be_bytes([ip[4], ip[5]]),
-            ip: checksum::sum_short(&ip[..2]) + checksum::sum_short(&ip[6..10]) + checksum::sum_short(&ip[12..]),
+            ip: checksum::sum_short(&ip[..2])
+                + checksum::sum_short(&ip[6..10])
+                + checksum::sum_short(&ip[12..]),
             seq: u32::from_be_bytes([covered[4], covered[5], covered[6], covered[7]]),
             pseudo: u64::from(pseudo) + u64::from(!(covered.len() as u16).to_be()),
         })

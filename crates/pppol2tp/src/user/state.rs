@@ -7,7 +7,7 @@ use std::fs::File;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use l2tp_data::session::SendSeq;
 use l2tp_data::stats::{Count, Rx, Stats, Tx};
@@ -86,7 +86,10 @@ pub(super) struct Tunnel {
     pub(super) peer: SocketAddr,
     pub(super) local: Option<IpAddr>,
     pub(super) destination: Destination,
-    pub(super) udp: Arc<Udp>,
+    /// The UDP socket, as long as its owner and the threads keep it open.
+    pub(super) udp: Weak<Udp>,
+    pub(super) udp_slot: u32,
+    pub(super) udp_local: SocketAddr,
     pub(super) debug: AtomicU32,
     pub(super) rx_foreign: Counter,
     pub(super) accept_zero_id: bool,
@@ -112,10 +115,9 @@ impl Tunnel {
 
     /// Asks the kernel what the path to the peer carries now.
     pub(super) fn learn_path_mtu(&self) {
-        let mtu = if self.udp.connected.is_some() {
-            path_mtu(self.udp.fd(), self.udp.local.is_ipv6())
-        } else {
-            probe_path_mtu(self.local, self.peer)
+        let mtu = match self.udp.upgrade() {
+            Some(udp) if udp.connected.is_some() => path_mtu(udp.fd(), udp.v6),
+            _ => probe_path_mtu(self.local, self.peer),
         };
         if let Ok(mtu) = mtu {
             self.path_mtu.store(u16::try_from(mtu).unwrap_or(u16::MAX), Relaxed);

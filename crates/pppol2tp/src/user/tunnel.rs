@@ -15,7 +15,7 @@ use crate::{DebugMask, Errno, Error, Result, SocketOption, TunnelConfig, TunnelS
 /// A management socket of a tunnel.
 pub(super) struct Socket {
     core: Arc<Core>,
-    tunnel: Arc<Tunnel>,
+    pub(super) tunnel: Arc<Tunnel>,
 }
 
 impl Socket {
@@ -55,7 +55,9 @@ impl Socket {
             peer,
             local: config.local,
             destination: Destination::new((!connected).then_some(peer), config.local.filter(|_| !connected), udp.v6),
-            udp: udp.clone(),
+            udp: Arc::downgrade(udp),
+            udp_slot: udp.slot,
+            udp_local: udp.local,
             debug: AtomicU32::new(0),
             rx_foreign: Counter::default(),
             accept_zero_id: config.accept_zero_id,

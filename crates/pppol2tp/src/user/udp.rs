@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use l2tp_data::rules::Descriptor;
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::core::Core;
@@ -61,25 +62,39 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Whether it is a UDP socket that nobody else encapsulates in: its address, and whether it is IPv6.
-fn check(socket: &UdpSocket) -> Result<(SocketAddr, bool)> {
-    let reference = SockRef::from(socket);
-    let system = |error| Error::system("looking at the UDP socket", &error);
-    let domain = reference.domain().map_err(system)?;
-    if reference.r#type().map_err(system)? != Type::DGRAM
-        || reference.protocol().map_err(system)? != Some(Protocol::UDP)
-    {
-        return Err(Errno::ProtoNoSupport.into());
+/// What a descriptor is that the driver does not have.
+pub(super) fn describe(fd: BorrowedFd<'_>) -> Descriptor {
+    let socket = SockRef::from(&fd);
+    let (Ok(domain), Ok(kind), Ok(protocol)) = (socket.domain(), socket.r#type(), socket.protocol()) else {
+        return Descriptor::NotSocket;
+    };
+    if kind != Type::DGRAM || protocol != Some(Protocol::UDP) {
+        return Descriptor::NotUdp;
     }
     if domain != Domain::IPV4 && domain != Domain::IPV6 {
-        return Err(Errno::AfNoSupport.into());
+        return Descriptor::NotInet;
     }
-    match sys::get_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_ENCAP) {
-        Ok(encapsulation) if encapsulation != 0 => {
+    match sys::get_option(fd, libc::SOL_UDP, libc::UDP_ENCAP) {
+        Ok(encapsulation) if encapsulation != 0 => Descriptor::Foreign,
+        _ => Descriptor::Plain,
+    }
+}
+
+/// Whether it is a UDP socket that nobody else encapsulates in: its address, and whether it is IPv6.
+fn check(socket: &UdpSocket) -> Result<(SocketAddr, bool)> {
+    let system = |error| Error::system("looking at the UDP socket", &error);
+    match describe(socket.as_fd()) {
+        Descriptor::NotUdp => Err(Errno::ProtoNoSupport.into()),
+        Descriptor::NotInet => Err(Errno::AfNoSupport.into()),
+        Descriptor::Foreign => {
             let message = "the UDP socket serves another encapsulation; give the driver one of its own";
             Err(Error::new(Errno::Busy, message))
         }
-        _ => Ok((canonical(socket.local_addr().map_err(system)?), domain == Domain::IPV6)),
+        Descriptor::Plain => {
+            let v6 = SockRef::from(socket).domain().map_err(system)? == Domain::IPV6;
+            Ok((canonical(socket.local_addr().map_err(system)?), v6))
+        }
+        _ => Err(Errno::NotSock.into()),
     }
 }
 

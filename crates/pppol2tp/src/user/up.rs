@@ -276,7 +276,7 @@ impl Up {
         if too_big {
             let now = self.log.now();
             for slot in 0..self.tunnels.len() {
-                if at(&mut self.tunnels, slot as u32).is_some_and(|tunnel| tunnel.shared.udp.slot == udp.slot) {
+                if at(&mut self.tunnels, slot as u32).is_some_and(|tunnel| tunnel.shared.udp_slot == udp.slot) {
                     self.follow_path(slot as u32, now);
                 }
             }
@@ -370,7 +370,7 @@ impl Up {
             }
             id => self.tunnel_ids.get(id)?,
         };
-        let entry = self.tunnels[tunnel as usize].as_ref().filter(|entry| entry.shared.udp.slot == socket)?;
+        let entry = self.tunnels[tunnel as usize].as_ref().filter(|entry| entry.shared.udp_slot == socket)?;
         let found = (tunnel, entry.sessions.get(header.session_id)?);
         if header.tunnel_id != 0 {
             self.last = Some((ids, socket, found));
@@ -380,6 +380,11 @@ impl Up {
 
     #[inline]
     fn data(&mut self, (tunnel, slot): (u32, u32), header: &Header, from: SocketAddr, range: Range<usize>, now: u64) {
+        let held = at(&mut self.sessions, slot).and_then(|entry| entry.held.as_ref());
+        if held.and_then(|held| held.queue.deadline()).is_some_and(|deadline| now >= deadline) {
+            // The timer was due before this message came.
+            self.release(slot, now);
+        }
         let Some(tunnel) = at(&mut self.tunnels, tunnel).map(|tunnel| &tunnel.shared) else { return };
         let Some(entry) = self.sessions.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let bytes = &self.batch.arena()[range.clone()];

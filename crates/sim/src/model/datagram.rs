@@ -132,7 +132,7 @@ fn message(
     offset: bool,
     mut rest: Bytes<'_>,
 ) -> Step<Vec<u8>> {
-    let mut discard = |session: &mut Session<Vec<u8>>, reason| {
+    let discard = |session: &mut Session<Vec<u8>>, reason| {
         session.discard(reason);
         Step { delivered: Vec::new(), discarded: Some(reason) }
     };

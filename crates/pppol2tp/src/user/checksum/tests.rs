@@ -28,7 +28,17 @@ fn the_longest_packets_of_the_largest_words_do_not_overflow() {
 #[test]
 fn fold_takes_every_sum() {
     assert_eq!(fold(0), 0);
-    for sum in [1, 0xffff, 0x1_0000, 0x1_ffff, 0xffff_ffff, 0x1_0000_ffff, u64::MAX - 1, u64::MAX] {
+    for sum in [
+        1,
+        0xffff,
+        0x1_0000,
+        0x1_ffff,
+        0xffff_ffff,
+        0x1_0000_ffff,
+        0xffff_ffff_fffe_0002,
+        u64::MAX - 1,
+        u64::MAX,
+    ] {
         let folded = fold(sum);
         assert_ne!(folded, 0, "{sum:x}");
         assert_eq!(u64::from(folded) % 0xffff, sum % 0xffff, "{sum:x}");

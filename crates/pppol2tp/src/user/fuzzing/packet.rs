@@ -2,37 +2,39 @@
 
 use super::super::vnet::{self, Header};
 
-pub(in super::super) const FIN: u8 = 0x01;
-pub(in super::super) const PSH: u8 = 0x08;
-pub(in super::super) const ACK: u8 = 0x10;
-pub(in super::super) const CWR: u8 = 0x80;
+pub(crate) const FIN: u8 = 0x01;
+pub(crate) const PSH: u8 = 0x08;
+pub(crate) const ACK: u8 = 0x10;
+pub(crate) const CWR: u8 = 0x80;
 
 /// A TCP or UDP packet.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Packet {
-    pub(in super::super) ipv6: bool,
-    pub(in super::super) udp: bool,
+pub(crate) struct Packet {
+    pub(crate) ipv6: bool,
+    pub(crate) udp: bool,
     /// The last bytes of the addresses.
-    pub(in super::super) hosts: [u8; 2],
-    pub(in super::super) ports: [u16; 2],
+    pub(crate) hosts: [u8; 2],
+    pub(crate) ports: [u16; 2],
     /// TOS or traffic class.
-    pub(in super::super) class: u8,
+    pub(crate) class: u8,
     /// TTL or hop limit.
-    pub(in super::super) ttl: u8,
-    pub(in super::super) flow_label: u16,
-    pub(in super::super) id: u16,
+    pub(crate) ttl: u8,
+    pub(crate) flow_label: u16,
+    pub(crate) id: u16,
     /// IPv4's flags and fragment offset.
-    pub(in super::super) fragment: u16,
+    pub(crate) fragment: u16,
     /// Words of IPv4 options, or IPv6 extension headers of 8 bytes.
-    pub(in super::super) extra: u8,
-    pub(in super::super) seq: u32,
-    pub(in super::super) ack: u32,
-    pub(in super::super) window: u16,
-    pub(in super::super) urgent: u16,
-    pub(in super::super) flags: u8,
+    pub(crate) extra: u8,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    pub(crate) window: u16,
+    pub(crate) urgent: u16,
+    pub(crate) flags: u8,
+    /// The four bits in front of the flags.
+    pub(crate) reserved: u8,
     /// TCP options: whole words.
-    pub(in super::super) options: Vec<u8>,
-    pub(in super::super) payload: Vec<u8>,
+    pub(crate) options: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Default for Packet {
@@ -53,6 +55,7 @@ impl Default for Packet {
             window: 500,
             urgent: 0,
             flags: ACK,
+            reserved: 0,
             options: Vec::new(),
             payload: vec![0; 100],
         }
@@ -61,7 +64,7 @@ impl Default for Packet {
 
 impl Packet {
     /// Its bytes, with whole checksums.
-    pub(in super::super) fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let transport = self.transport();
         let len = transport.len();
         self.build_around(transport, |pseudo, transport| {
@@ -71,11 +74,10 @@ impl Packet {
     }
 
     /// Its bytes as the kernel hands out what it leaves to the device, and the header in front.
-    pub(in super::super) fn build_partial(&self, gso_size: u16) -> (Header, Vec<u8>) {
+    pub(crate) fn build_partial(&self, gso_size: u16) -> (Header, Vec<u8>) {
         let len = self.transport().len();
-        let bytes = self.build_around(self.transport(), |pseudo, _| {
-            !checksum(&[pseudo, &(len as u32).to_be_bytes()])
-        });
+        let bytes = self
+            .build_around(self.transport(), |pseudo, _| !checksum(&[pseudo, &(len as u32).to_be_bytes()]));
         let gso_type = match (self.udp, self.ipv6) {
             _ if gso_size == 0 => vnet::GSO_NONE,
             (true, _) => vnet::GSO_UDP_L4,
@@ -95,7 +97,7 @@ impl Packet {
     }
 
     /// The packets of a super-packet.
-    pub(in super::super) fn segments(&self, gso_size: u16) -> Vec<Self> {
+    pub(crate) fn segments(&self, gso_size: u16) -> Vec<Self> {
         let chunks: Vec<&[u8]> = match self.payload.len() {
             0 => vec![&[]],
             _ => self.payload.chunks(usize::from(gso_size)).collect(),
@@ -128,8 +130,8 @@ impl Packet {
     }
 
     fn addresses(&self) -> Vec<u8> {
-        let address = |host| if self.ipv6 { vec![[0xfd; 15].as_slice(), &[host]] } else { vec![&[10, 0, 0], &[host]] }.concat();
-        self.hosts.map(|host| address(host)).concat()
+        let prefix: &[u8] = if self.ipv6 { &[0xfd; 15] } else { &[10, 0, 0] };
+        self.hosts.map(|host| [prefix, &[host]].concat()).concat()
     }
 
     /// Transport header and payload, the checksum 0.
@@ -141,7 +143,7 @@ impl Packet {
         } else {
             bytes.extend(self.seq.to_be_bytes());
             bytes.extend(self.ack.to_be_bytes());
-            bytes.extend([(5 + self.options.len() as u8 / 4) << 4, self.flags]);
+            bytes.extend([(5 + self.options.len() as u8 / 4) << 4 | self.reserved, self.flags]);
             bytes.extend([self.window, 0, self.urgent].map(u16::to_be_bytes).concat());
             bytes.extend(&self.options);
         }
@@ -185,7 +187,7 @@ impl Packet {
 }
 
 /// The Internet checksum by its definition, of pieces of which all but the last are even.
-pub(in super::super) fn checksum(pieces: &[&[u8]]) -> u16 {
+pub(crate) fn checksum(pieces: &[&[u8]]) -> u16 {
     let bytes = pieces.concat();
     let words = bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
     let sum = words.fold(0u32, |sum, word| {

@@ -1,0 +1,457 @@
+//! The command line.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ol2tpd::control::What;
+use pppol2tp::DebugMask;
+use pppol2tp::user::Mode;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; `static` ended by SIGINT or SIGTERM
+  1    failed while running
+  2    wrong arguments
+  3    cannot run here: a permission or a device is missing
+  130  `demo` or `bench` ended by SIGINT or SIGTERM";
+
+/// PPP over L2TP (RFC 2661).
+#[derive(Debug, Parser)]
+#[command(name = "ol2tp", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Says more on standard error; twice: everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Which messages appear on standard error, for example `warn,ol2tpd=debug`
+    #[arg(long, global = true, value_name = "FILTER", conflicts_with = "verbose")]
+    pub log: Option<String>,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs a tunnel with one session and no control protocol, until SIGINT or SIGTERM
+    Static(StaticArgs),
+    /// Shows options, state and counters of a running ol2tp
+    Show(ShowArgs),
+    /// Sets socket options of a running ol2tp
+    Set(SetArgs),
+    /// Shows a tunnel at work: two network namespaces, ping, TCP and UDP beside the bare link
+    Demo(DemoArgs),
+    /// Measures what this machine can do
+    Bench(BenchArgs),
+    /// One end of `bench sessions`
+    #[command(hide = true)]
+    Shared(SharedArgs),
+}
+
+/// `ol2tp static`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ol2tp static --local 192.0.2.1:1701 --peer 192.0.2.2:1701 --tunnel 1:2 --session 10:20 \\
+      --address 10.0.0.1 --peer-address 10.0.0.2
+  ol2tp static --local [2001:db8::1]:1701 --peer [2001:db8::2]:1701 --tunnel 1:1 --session 1:1 \\
+      --interface office --send-seq --recv-seq --lns --reorder-timeout 100ms --debug control,seq
+
+The peer has to be told the same numbers the other way round. It can be ol2tp or Linux
+(ip l2tp add tunnel/session … encap udp, with pppd on the session).
+Needs /dev/net/tun and CAP_NET_ADMIN.")]
+pub struct StaticArgs {
+    /// Address and UDP port of this end
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub local: SocketAddr,
+    /// Address and UDP port of the peer
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub peer: SocketAddr,
+    /// Tunnel ids, 1 to 65535: this end's and the peer's
+    #[arg(long, value_name = "LOCAL:PEER")]
+    pub tunnel: Ids,
+    /// Session ids, 1 to 65535: this end's and the peer's
+    #[arg(long, value_name = "LOCAL:PEER")]
+    pub session: Ids,
+    /// Name of the network interface; %d stands for the first free number
+    #[arg(long, value_name = "NAME", default_value = "ppp%d")]
+    pub interface: String,
+    /// Address of the interface; once each for IPv4 and IPv6
+    #[arg(long, value_name = "IP", requires = "peer_address")]
+    pub address: Vec<IpAddr>,
+    /// Address at the other end of the interface; one for each --address
+    #[arg(long, value_name = "IP", requires = "address")]
+    pub peer_address: Vec<IpAddr>,
+    /// Upper bound for the interface's MTU in bytes [default: what the path allows]
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<u16>,
+    /// Send sequence numbers
+    #[arg(long)]
+    pub send_seq: bool,
+    /// Drop data messages without sequence numbers
+    #[arg(long)]
+    pub recv_seq: bool,
+    /// Act as LNS: decide whether sequence numbers are used (a LAC follows)
+    #[arg(long)]
+    pub lns: bool,
+    /// How long a gap in the sequence numbers is waited for; 0: no reordering
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
+    pub reorder_timeout: Duration,
+    /// Debug messages: a list of control, seq, data
+    #[arg(long, value_name = "LIST", default_value = "none", value_parser = debug_mask)]
+    pub debug: DebugMask,
+    /// Debug messages a second at the most, or `off` for no limit
+    #[arg(long, value_name = "N|off", default_value = "500")]
+    pub debug_rate: Rate,
+    /// What every end has.
+    #[command(flatten)]
+    pub end: EndArgs,
+}
+
+/// What every end of a tunnel has.
+#[derive(Debug, Args)]
+pub struct EndArgs {
+    /// Offloads to use: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, batch, plain
+    #[arg(long, value_name = "NAME", default_value = "offload", value_parser = mode)]
+    pub mode: Mode,
+    /// Control socket [default: $XDG_RUNTIME_DIR/ol2tp.sock, for root /run/ol2tp/ol2tp.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print events as JSON lines
+    #[arg(long)]
+    pub json: bool,
+    /// Standard input is a Unix socket with the control API; run until it ends
+    #[arg(long, hide = true)]
+    pub controlled: bool,
+}
+
+/// `ol2tp show`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ol2tp show
+  ol2tp show sessions --json | jq '.sessions[].stats.rx_errors'
+  ol2tp show proc --socket /run/office.sock")]
+pub struct ShowArgs {
+    /// What to show [default: tunnels, sessions and sockets]
+    pub what: Option<ShowWhat>,
+    /// Control socket [default: $XDG_RUNTIME_DIR/ol2tp.sock, for root /run/ol2tp/ol2tp.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `ol2tp show` shows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ShowWhat {
+    /// Tunnels, newest first
+    Tunnels,
+    /// Sessions
+    Sessions,
+    /// UDP sockets and their offloads
+    Sockets,
+    /// The text of /proc/net/pppol2tp
+    Proc,
+}
+
+impl From<ShowWhat> for What {
+    fn from(what: ShowWhat) -> Self {
+        match what {
+            ShowWhat::Tunnels => Self::Tunnels,
+            ShowWhat::Sessions => Self::Sessions,
+            ShowWhat::Sockets => Self::Sockets,
+            ShowWhat::Proc => Self::Proc,
+        }
+    }
+}
+
+/// `ol2tp set`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Options:
+  debug=LIST              messages: none, or a list of control, seq, data
+  recv-seq=on|off         drop data messages without sequence numbers
+  send-seq=on|off         send sequence numbers
+  lns=on|off              act as LNS
+  reorder-timeout=TIME    how long a gap is waited for, in whole ms; 0: no reordering
+
+A tunnel (no --session) has `debug` only.
+
+Examples:
+  ol2tp set --tunnel 1 debug=control
+  ol2tp set --tunnel 1 --session 10 send-seq=on reorder-timeout=100ms")]
+pub struct SetArgs {
+    /// Control socket [default: $XDG_RUNTIME_DIR/ol2tp.sock, for root /run/ol2tp/ol2tp.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Local tunnel id
+    #[arg(long, value_name = "N")]
+    pub tunnel: u16,
+    /// Local session id
+    #[arg(long, value_name = "N")]
+    pub session: Option<u16>,
+    /// Socket options, for example `send-seq=on`
+    #[arg(required = true, value_name = "OPTION=VALUE")]
+    pub options: Vec<Assignment>,
+}
+
+/// `ol2tp demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ol2tp demo
+  ol2tp demo --json --rounds 3 --seconds 0.5
+
+Runs as root, or as any user where user namespaces are allowed and /dev/net/tun may be opened.
+Nothing of it is to be seen outside its namespaces, and all of it goes when it ends.")]
+pub struct DemoArgs {
+    /// How often each load is measured; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub rounds: u16,
+    /// How long each time
+    #[arg(long, default_value = "0.8", value_parser = seconds)]
+    pub seconds: Duration,
+    /// Offloads the tunnel uses: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, batch, plain
+    #[arg(long, value_name = "NAME", default_value = "offload", value_parser = mode)]
+    pub mode: Mode,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ol2tp bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ol2tp bench
+  ol2tp bench modes --rounds 5
+  ol2tp bench sessions --sessions 10000 --json")]
+pub struct BenchArgs {
+    /// What to measure [default: all]
+    pub what: Option<BenchWhat>,
+    /// How often each load is measured; the median counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub rounds: u16,
+    /// How long each time
+    #[arg(long, default_value = "1", value_parser = seconds)]
+    pub seconds: Duration,
+    /// Sessions on the shared interface
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    pub sessions: u16,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `ol2tp bench` measures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum BenchWhat {
+    /// Nanoseconds per frame of the rules alone
+    Rules,
+    /// The driver with each set of offloads, beside the bare link
+    Modes,
+    /// Many sessions on one shared interface, beside one
+    Sessions,
+}
+
+/// `ol2tp shared`.
+#[derive(Debug, Args)]
+pub struct SharedArgs {
+    /// Address and UDP port of this end.
+    #[arg(long)]
+    pub local: SocketAddr,
+    /// Address and UDP port of the peer.
+    #[arg(long)]
+    pub peer: SocketAddr,
+    /// How many sessions.
+    #[arg(long)]
+    pub sessions: u16,
+    /// The /16 with the addresses at the other end.
+    #[arg(long)]
+    pub network: std::net::Ipv4Addr,
+    /// What every end has.
+    #[command(flatten)]
+    pub end: EndArgs,
+}
+
+/// Two ids: this end's and the peer's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ids {
+    /// This end's.
+    pub local: u16,
+    /// The peer's.
+    pub peer: u16,
+}
+
+impl FromStr for Ids {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (local, peer) = text.split_once(':').ok_or("two ids are needed, LOCAL:PEER, for example 1:2")?;
+        let id = |text: &str| match text.parse() {
+            Ok(0) => Err("id 0 is reserved (RFC 2661 §3.1)".to_owned()),
+            Ok(id) => Ok(id),
+            Err(_) => Err(format!("`{text}` is not an id from 1 to 65535")),
+        };
+        Ok(Self { local: id(local)?, peer: id(peer)? })
+    }
+}
+
+/// Messages a second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate(pub Option<u32>);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            _ => text.parse().map(|rate| Self(Some(rate))).map_err(|_| "a number or `off` is needed".into()),
+        }
+    }
+}
+
+/// A socket option and its new value, as the kernel takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Assignment {
+    /// DEBUG.
+    Debug(i32),
+    /// RECVSEQ.
+    RecvSeq(i32),
+    /// SENDSEQ.
+    SendSeq(i32),
+    /// LNSMODE.
+    LnsMode(i32),
+    /// REORDERTO in milliseconds.
+    ReorderTimeout(i32),
+}
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("an option and its value are needed, OPTION=VALUE")?;
+        Ok(match name {
+            "debug" => Self::Debug(debug_mask(value)?.0.cast_signed()),
+            "recv-seq" => Self::RecvSeq(switch(value)?),
+            "send-seq" => Self::SendSeq(switch(value)?),
+            "lns" => Self::LnsMode(switch(value)?),
+            "reorder-timeout" => {
+                let milliseconds = duration(value)?.as_millis();
+                Self::ReorderTimeout(i32::try_from(milliseconds).map_err(|_| "that is too long")?)
+            }
+            _ => {
+                return Err(format!(
+                    "there is no option `{name}`; there are debug, recv-seq, send-seq, lns, reorder-timeout"
+                ));
+            }
+        })
+    }
+}
+
+fn switch(text: &str) -> Result<i32, String> {
+    match text {
+        "on" => Ok(1),
+        "off" => Ok(0),
+        _ => Err(format!("`{text}` is neither on nor off")),
+    }
+}
+
+/// A list of categories, or `none`.
+fn debug_mask(text: &str) -> Result<DebugMask, String> {
+    if text == "none" {
+        return Ok(DebugMask::default());
+    }
+    text.split(',').try_fold(DebugMask::default(), |mask, name| {
+        match DebugMask::NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, category)) => Ok(DebugMask(mask.0 | category.0)),
+            None => Err(format!("`{name}` is no category; there are control, seq, data, or none")),
+        }
+    })
+}
+
+/// A whole number with a unit: `100ms`, `1s`, `2m`; `0` needs none.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration; write for example 100ms or 1s");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number.into())),
+        "s" => Ok(Duration::from_secs(number.into())),
+        "m" => Ok(Duration::from_secs(u64::from(number) * 60)),
+        "" if number == 0 => Ok(Duration::ZERO),
+        _ => Err(wrong()),
+    }
+}
+
+/// Seconds, with a fraction.
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.01..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a number of seconds from 0.01 to 3600 is needed".into()),
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    Mode::by_name(text).ok_or_else(|| {
+        let names: Vec<_> = Mode::ALL.iter().map(|(name, _)| *name).collect();
+        format!("there is no mode `{text}`; there are {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in [("0", 0), ("0s", 0), ("100ms", 100), ("1s", 1000), ("2m", 120_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "5", "ms", "-1s", "1.5s", "1 s", "1h", "99999999999s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids() {
+        assert_eq!("1:65535".parse(), Ok(Ids { local: 1, peer: 65535 }));
+        for text in ["", "1", "1:", ":1", "0:1", "1:0", "1:65536", "1:2:3", "a:b", "-1:1"] {
+            assert!(text.parse::<Ids>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_masks() {
+        assert_eq!(debug_mask("none"), Ok(DebugMask(0)));
+        assert_eq!(debug_mask("control,data"), Ok(DebugMask(10)));
+        for text in ["", "control,", "control,,seq", "all", "CONTROL", "7"] {
+            assert!(debug_mask(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn assignments() {
+        for (text, assignment) in [
+            ("debug=none", Assignment::Debug(0)),
+            ("debug=seq", Assignment::Debug(4)),
+            ("recv-seq=on", Assignment::RecvSeq(1)),
+            ("send-seq=off", Assignment::SendSeq(0)),
+            ("lns=on", Assignment::LnsMode(1)),
+            ("reorder-timeout=1s", Assignment::ReorderTimeout(1000)),
+        ] {
+            assert_eq!(text.parse(), Ok(assignment), "{text}");
+        }
+        for text in ["", "lns", "lns=", "lns=1", "LNS=on", "mtu=1400"] {
+            assert!(text.parse::<Assignment>().is_err(), "{text}");
+        }
+        assert!("reorder-timeout=40000m".parse::<Assignment>().is_err(), "more than 2^31 ms");
+    }
+}

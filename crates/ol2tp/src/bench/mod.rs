@@ -1,0 +1,58 @@
+//! `ol2tp bench`: what this machine can do.
+
+use serde::Serialize;
+
+use crate::args::{BenchArgs, BenchWhat};
+use crate::can;
+use crate::exit::Result;
+use crate::interrupt::Interrupt;
+use crate::output::{self, Progress};
+
+pub mod modes;
+pub mod rules;
+pub mod sessions;
+
+/// What was measured.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<rules::Rules>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modes: Option<modes::Modes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<sessions::Sessions>,
+}
+
+/// Measures and prints.
+///
+/// Errors: a permission or device is missing (not for the rules), interrupted, or something does not
+/// work.
+pub fn run(args: &BenchArgs) -> Result<()> {
+    let wanted = |what| args.what.is_none_or(|only| only == what);
+    if wanted(BenchWhat::Modes) || wanted(BenchWhat::Sessions) {
+        can::make_namespaces()?;
+    }
+    let interrupt = Interrupt::catch()?;
+    let progress = Progress::new(args.json);
+    let mut report = Report::default();
+    if wanted(BenchWhat::Rules) {
+        progress.say("rules");
+        report.rules = Some(rules::measure(&interrupt)?);
+    }
+    if wanted(BenchWhat::Modes) {
+        report.modes = Some(modes::measure(args, &interrupt, &progress)?);
+    }
+    if wanted(BenchWhat::Sessions) {
+        report.sessions = Some(sessions::measure(args, &interrupt, &progress)?);
+    }
+    drop(progress);
+    if args.json {
+        return output::json(&report);
+    }
+    let tables = [
+        report.rules.map(|rules| rules.to_string()),
+        report.modes.map(|modes| modes.to_string()),
+        report.sessions.map(|sessions| sessions.to_string()),
+    ];
+    output::print(tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
+}

@@ -1,0 +1,217 @@
+//! `ol2tp demo`: the main job on this machine.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::args::DemoArgs;
+use crate::bed::Bed;
+use crate::can;
+use crate::end::this_program;
+use crate::exit::{Doing, Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::load::{Load, PAYLOAD, Path, Window, median};
+use crate::output::{self, Progress, Table};
+use crate::ping::{Ping, Requests, ping};
+use crate::tunnel::{Tunnel, direct};
+
+/// Time that a load has to get going before it counts.
+pub(crate) const RAMP: Duration = Duration::from_millis(200);
+
+const PINGS: Requests =
+    Requests { count: 20, interval: Duration::from_millis(10), patience: Duration::from_secs(2) };
+
+/// What the demo found.
+#[derive(Debug, Serialize)]
+struct Report {
+    driver: &'static str,
+    ping: Ping,
+    ping6: Ping,
+    tcp: Throughput,
+    tcp4: Throughput,
+    udp_small: Frames,
+    /// `ok`, or `failed` with the problems.
+    result: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+/// 10^9 bits of TCP payload a second: medians.
+#[derive(Debug, Serialize)]
+struct Throughput {
+    direct_gbit_s: f64,
+    tunnel_gbit_s: f64,
+    /// Through a driver that moves one packet a system call.
+    plain_gbit_s: f64,
+    /// Tunnel by direct.
+    ratio: f64,
+}
+
+/// UDP frames a second: medians.
+#[derive(Debug, Serialize)]
+struct Frames {
+    payload_bytes: usize,
+    direct_frames_s: f64,
+    tunnel_frames_s: f64,
+    plain_frames_s: f64,
+    ratio: f64,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Tcp(usize),
+    Udp,
+}
+
+const LOADS: [(&str, Kind); 3] =
+    [("TCP, 1 stream", Kind::Tcp(1)), ("TCP, 4 streams", Kind::Tcp(4)), ("UDP, 200 bytes", Kind::Udp)];
+const WAYS: [&str; 3] = ["direct", "tunnel", "plain"];
+
+/// Samples by load and way, one a round.
+type Samples = [[Vec<f64>; WAYS.len()]; LOADS.len()];
+
+/// Runs the demo and prints what it found.
+///
+/// Errors: a permission or device is missing, interrupted, or something did not work.
+pub fn run(args: &DemoArgs) -> Result<()> {
+    can::make_namespaces()?;
+    let interrupt = Interrupt::catch()?;
+    let report = demo(args, &interrupt)?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::print(text(&report))?;
+    }
+    if report.problems.is_empty() { Ok(()) } else { Err(Failure::new(report.problems.join("; "))) }
+}
+
+fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
+    let progress = Progress::new(args.json);
+    let program = this_program()?;
+    progress.say("two network namespaces, a veth between them, a driver in each");
+    let bed = Bed::new().doing("making two network namespaces joined by veth")?;
+    let mut tunnel = Tunnel::start(&bed, &program, 0, &["--mode", args.mode.name()])?;
+    let plain = Tunnel::start(&bed, &program, 1, &["--mode", "plain"])?;
+
+    progress.say("ping through the tunnel");
+    let [v4, v6] = tunnel.targets();
+    let ping4 = ping(&bed.left, v4, PINGS).doing(format_args!("ping {v4}"))?;
+    interrupt.check()?;
+    let ping6 = ping(&bed.left, v6, PINGS).doing(format_args!("ping {v6}"))?;
+
+    let window = Window { ramp: RAMP, length: args.seconds };
+    let ways = [direct(&bed), tunnel.path(&bed), plain.path(&bed)];
+    let mut samples = Samples::default();
+    for round in 1..=args.rounds {
+        for ((name, kind), samples) in LOADS.into_iter().zip(&mut samples) {
+            for ((way, path), samples) in WAYS.into_iter().zip(ways).zip(samples.iter_mut()) {
+                progress.now(format_args!("round {round} of {}: {name}, {way} …", args.rounds));
+                samples.push(measure(kind, path, window, interrupt)?);
+            }
+            let latest: Vec<_> =
+                samples.iter().map(|way| amount(kind, *way.last().unwrap_or(&0.0))).collect();
+            let latest: Vec<_> =
+                WAYS.iter().zip(latest).map(|(way, amount)| format!("{way} {amount}")).collect();
+            progress.say(format_args!("round {round} of {}: {name}: {}", args.rounds, latest.join(", ")));
+        }
+    }
+
+    let mut problems = tunnel.errors()?;
+    for (name, ping) in [("ping", &ping4), ("ping6", &ping6)] {
+        if !ping.complete() {
+            problems.push(format!("{name}: {} of {} answered", ping.received, ping.sent));
+        }
+    }
+    for ((name, _), ways) in LOADS.iter().zip(&samples) {
+        if ways.iter().flatten().any(|sample| *sample == 0.0) {
+            problems.push(format!("{name}: nothing arrived"));
+        }
+    }
+    plain.stop()?;
+    tunnel.stop()?;
+    drop(progress);
+
+    let [tcp, tcp4, udp] = samples.map(|ways| ways.map(|samples| median(&samples)));
+    Ok(Report {
+        driver: "user",
+        ping: ping4,
+        ping6,
+        tcp: throughput(tcp),
+        tcp4: throughput(tcp4),
+        udp_small: Frames {
+            payload_bytes: PAYLOAD,
+            direct_frames_s: udp[0].round(),
+            tunnel_frames_s: udp[1].round(),
+            plain_frames_s: udp[2].round(),
+            ratio: round(udp[1] / udp[0]),
+        },
+        result: if problems.is_empty() { "ok" } else { "failed" },
+        problems,
+    })
+}
+
+fn measure(kind: Kind, path: Path<'_>, window: Window, interrupt: &Interrupt) -> Result<f64> {
+    let load = match kind {
+        Kind::Tcp(streams) => Load::tcp(path, streams),
+        Kind::Udp => Load::udp_flow(path),
+    };
+    let sample =
+        load.doing(format_args!("load to {}", path.target))?.measure(window, interrupt, || Ok(()))?;
+    Ok(match kind {
+        Kind::Tcp(_) => sample.gbit_s(),
+        Kind::Udp => sample.frames_s(),
+    })
+}
+
+fn throughput([direct, tunnel, plain]: [f64; 3]) -> Throughput {
+    Throughput {
+        direct_gbit_s: round(direct),
+        tunnel_gbit_s: round(tunnel),
+        plain_gbit_s: round(plain),
+        ratio: round(tunnel / direct),
+    }
+}
+
+/// Three digits behind the point; what cannot be a number in JSON is 0.
+pub(crate) fn round(value: f64) -> f64 {
+    if value.is_finite() { (value * 1000.0).round() / 1000.0 } else { 0.0 }
+}
+
+fn amount(kind: Kind, value: f64) -> String {
+    match kind {
+        Kind::Tcp(_) => format!("{value:.2} Gbit/s"),
+        Kind::Udp => format!("{:.0} k/s", value / 1000.0),
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut table = Table::new(["", "direct", "tunnel", "one at a time", "tunnel/direct"]);
+    for (name, load) in [("TCP, 1 stream    Gbit/s", &report.tcp), ("TCP, 4 streams   Gbit/s", &report.tcp4)]
+    {
+        table.row([
+            name.into(),
+            format!("{:.2}", load.direct_gbit_s),
+            format!("{:.2}", load.tunnel_gbit_s),
+            format!("{:.2}", load.plain_gbit_s),
+            format!("{:.2}", load.ratio),
+        ]);
+    }
+    let udp = &report.udp_small;
+    table.row([
+        "UDP, 200 bytes   1000/s".into(),
+        format!("{:.0}", udp.direct_frames_s / 1000.0),
+        format!("{:.0}", udp.tunnel_frames_s / 1000.0),
+        format!("{:.0}", udp.plain_frames_s / 1000.0),
+        format!("{:.2}", udp.ratio),
+    ]);
+    let ping = |name, ping: &Ping| {
+        let median = ping.median_us.map_or(String::new(), |us| format!(", median {us:.0} µs"));
+        format!("{name}  {} of {} answered{median}\n", ping.received, ping.sent)
+    };
+    format!(
+        "{}{}\n{table}\n\nresult: {}",
+        ping("ping IPv4", &report.ping),
+        ping("ping IPv6", &report.ping6),
+        report.result
+    )
+}

@@ -1,0 +1,95 @@
+//! A tunnel between the two namespaces of a bed: an [`End`] in each.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use ol2tpd::control::What;
+
+use crate::bed::{self, Bed};
+use crate::end::End;
+use crate::exit::Result;
+use crate::load;
+
+/// Both ends of a tunnel with one session.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// The end in the left namespace.
+    pub left: End,
+    /// The end in the right namespace.
+    pub right: End,
+    number: u8,
+}
+
+impl Tunnel {
+    /// Starts both ends. Tunnels of one bed have different numbers, which set their ports, ids and
+    /// inner addresses; `options` go to both ends.
+    pub fn start(bed: &Bed, program: &Path, number: u8, options: &[&str]) -> Result<Self> {
+        let port = 1701 + u16::from(number);
+        let end = |left: bool| {
+            let (space, local, peer) = match left {
+                true => (&bed.left, bed::LEFT, bed::RIGHT),
+                false => (&bed.right, bed::RIGHT, bed::LEFT),
+            };
+            let (id, peer_id) = if left { (1, 2) } else { (2, 1) };
+            let mut arguments = vec!["static".to_owned()];
+            for (name, value) in [
+                ("--local", format!("{local}:{port}")),
+                ("--peer", format!("{peer}:{port}")),
+                ("--tunnel", format!("{id}:{peer_id}")),
+                ("--session", format!("{id}:{peer_id}")),
+                ("--address", inner(number, left).to_string()),
+                ("--peer-address", inner(number, !left).to_string()),
+                ("--address", inner6(number, left).to_string()),
+                ("--peer-address", inner6(number, !left).to_string()),
+            ] {
+                arguments.extend([name.to_owned(), value]);
+            }
+            arguments.extend(options.iter().map(|option| (*option).to_owned()));
+            End::start(space, program, &arguments)
+        };
+        Ok(Self { left: end(true)?, right: end(false)?, number })
+    }
+
+    /// The way from left to right through the tunnel.
+    pub fn path<'a>(&self, bed: &'a Bed) -> load::Path<'a> {
+        load::Path { from: &bed.left, to: &bed.right, source: None, target: inner(self.number, false) }
+    }
+
+    /// The right end's inner addresses.
+    pub fn targets(&self) -> [IpAddr; 2] {
+        [inner(self.number, false), inner6(self.number, false)]
+    }
+
+    /// Counters of either end that tell of lost frames and are not 0, as `left rx_errors 3`.
+    pub fn errors(&mut self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for (side, end) in [("left", &mut self.left), ("right", &mut self.right)] {
+            for session in end.show(What::Sessions)?.sessions.into_iter().flatten() {
+                let errors = session.stats.into_iter().filter(|(name, value)| {
+                    matches!(name.as_str(), "rx_errors" | "tx_errors" | "rx_seq_discards") && *value > 0
+                });
+                found.extend(errors.map(|(name, value)| format!("{side} {name} {value}")));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ends both ends in good order.
+    pub fn stop(self) -> Result<()> {
+        self.left.stop()?;
+        self.right.stop()
+    }
+}
+
+/// The way from left to right over the bare veth.
+pub fn direct(bed: &Bed) -> load::Path<'_> {
+    load::Path { from: &bed.left, to: &bed.right, source: None, target: bed::RIGHT.into() }
+}
+
+fn inner(number: u8, left: bool) -> IpAddr {
+    Ipv4Addr::new(10, 64, number, if left { 1 } else { 2 }).into()
+}
+
+fn inner6(number: u8, left: bool) -> IpAddr {
+    Ipv6Addr::new(0xfd64, 0, 0, number.into(), 0, 0, 0, if left { 1 } else { 2 }).into()
+}

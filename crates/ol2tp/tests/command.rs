@@ -1,0 +1,301 @@
+//! The command at work between two network namespaces. Needs root and /dev/net/tun.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::net::if_::if_nametoindex;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use ol2tp::bed::{Bed, LEFT, RIGHT, Space};
+use ol2tp::ping::{Ping, Requests, ping};
+use ol2tp::tunnel::Tunnel;
+use pppol2tp::netlink::Netlink;
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ol2tp");
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn pings(bed: &Bed, target: IpAddr) -> Ping {
+    let requests =
+        Requests { count: 5, interval: Duration::from_millis(2), patience: Duration::from_secs(5) };
+    ping(&bed.left, target, requests).unwrap()
+}
+
+/// `ol2tp static` as a user starts it, with a control socket in a folder of its own.
+struct Static {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    folder: PathBuf,
+}
+
+impl Static {
+    fn start(space: &Space, test: &str, more: &[&str]) -> Self {
+        let folder = std::env::temp_dir().join(format!("ol2tp-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let socket = folder.join("ol2tp.sock");
+        let mut child = space
+            .enter(|| {
+                Command::new(PROGRAM)
+                    .args(["static", "--local", &format!("{LEFT}:1701"), "--peer", &format!("{RIGHT}:1701")])
+                    .args(["--tunnel", "1:2", "--session", "10:20", "--socket"])
+                    .arg(&socket)
+                    .args(more)
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+            })
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output, folder }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn socket(&self) -> String {
+        self.folder.join("ol2tp.sock").to_str().unwrap().into()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Exit code, the rest of standard output, and standard error.
+    fn wait(&mut self) -> (Option<i32>, String, String) {
+        let (mut output, mut errors) = (String::new(), String::new());
+        self.output.read_to_string(&mut output).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        (self.child.wait().unwrap().code(), output, errors)
+    }
+}
+
+impl Drop for Static {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn has_interface(space: &Space, name: &str) -> bool {
+    space.enter(|| Ok(if_nametoindex(name).is_ok())).unwrap()
+}
+
+#[test]
+fn static_says_that_it_is_up_and_a_signal_ends_it_with_0() {
+    let bed = Bed::new().unwrap();
+    for (signal, more) in [(Signal::SIGTERM, &["--json"][..]), (Signal::SIGINT, &["--interface", "office"])] {
+        let mut end = Static::start(&bed.left, "up", more);
+        let line = end.line();
+        let interface = if more == ["--json"] {
+            let up: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(up, json!({"event": "up", "interface": "ppp0", "mtu": 1458}));
+            "ppp0"
+        } else {
+            assert_eq!(line, "office is up, MTU 1458\n");
+            "office"
+        };
+        assert!(has_interface(&bed.left, interface));
+        assert!(Path::new(&end.socket()).exists());
+        end.signal(signal);
+        assert_eq!(end.wait(), (Some(0), String::new(), String::new()), "{signal}");
+        assert!(!has_interface(&bed.left, interface));
+        assert!(!Path::new(&end.socket()).exists());
+    }
+}
+
+#[test]
+fn show_and_set_a_running_session() {
+    let bed = Bed::new().unwrap();
+    let more = ["--json", "--lns", "--recv-seq", "--reorder-timeout", "100ms", "--debug", "control,seq"];
+    let mut end = Static::start(&bed.left, "show", &more);
+    end.line();
+    let socket = end.socket();
+    let show = |what: &str| -> Value {
+        let output = run(&["show", what, "--json", "--socket", &socket]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let session = show("sessions")["sessions"][0].clone();
+    for (key, value) in [
+        ("tunnel_id", json!(1)),
+        ("session_id", json!(10)),
+        ("peer_tunnel_id", json!(2)),
+        ("peer_session_id", json!(20)),
+        ("interface", json!("ppp0")),
+        ("bound", json!(true)),
+        ("recv_seq", json!(true)),
+        ("send_seq", json!(false)),
+        ("lns_mode", json!(true)),
+        ("reorder_timeout", json!(100)),
+        ("debug", json!(6)),
+    ] {
+        assert_eq!(session[key], value, "{key}");
+    }
+
+    let set = |options: &[&str]| run(&[&["set", "--socket", &socket, "--tunnel", "1"], options].concat());
+    let done = set(&["--session", "10", "send-seq=on", "lns=off", "debug=none", "reorder-timeout=1s"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(set(&["debug=control,seq,data"]).status.success());
+    let session = show("sessions")["sessions"][0].clone();
+    assert_eq!(
+        [&session["send_seq"], &session["lns_mode"], &session["debug"], &session["reorder_timeout"]],
+        [&json!(true), &json!(false), &json!(0), &json!(1000)]
+    );
+    assert_eq!(show("tunnels")["tunnels"][0]["debug"], 14);
+
+    for (options, named) in
+        [(&["send-seq=on"][..], "ENOPROTOOPT"), (&["--session", "11", "send-seq=on"], "no session 11")]
+    {
+        let refused = set(options);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused.stderr).contains(named), "{}", text(&refused.stderr));
+    }
+
+    let proc = text(&run(&["show", "proc", "--socket", &socket]).stdout);
+    assert!(proc.starts_with("PPPoL2TP driver info, V1.0\n"), "{proc}");
+    assert!(proc.contains("SESSION 'sess 1/10' C0000202/1701 0001/000A -> 0002/0014 3 Y"), "{proc}");
+    let all = text(&run(&["show", "--socket", &socket]).stdout);
+    for named in ["TUNNEL 1", "SESSION 1/10", "SOCKET 192.0.2.1:1701", "rx_seq_discards", "interface ppp0"] {
+        assert!(all.contains(named), "{named}: {all}");
+    }
+}
+
+#[test]
+fn a_second_daemon_on_the_same_control_socket_is_refused() {
+    let bed = Bed::new().unwrap();
+    let mut first = Static::start(&bed.left, "same", &["--json"]);
+    first.line();
+    let mut second = Static::start(&bed.right, "same", &["--json"]);
+    let (code, output, errors) = second.wait();
+    assert_eq!((code, output.as_str()), (Some(1), ""));
+    assert!(errors.contains("another ol2tp is running"), "{errors}");
+    assert!(run(&["show", "--socket", &first.socket()]).status.success());
+}
+
+#[test]
+fn an_interface_that_is_deleted_ends_static_with_1() {
+    let bed = Bed::new().unwrap();
+    let mut end = Static::start(&bed.left, "deleted", &["--json"]);
+    end.line();
+    bed.left
+        .enter(|| {
+            let mut link = netlink_packet_route::link::LinkMessage::default();
+            link.header.index = if_nametoindex("ppp0")?;
+            Netlink::open()?.request(netlink_packet_route::RouteNetlinkMessage::DelLink(link), 0)
+        })
+        .unwrap();
+    let (code, _, errors) = end.wait();
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("interface ppp0 has gone") && errors.contains("start it again"), "{errors}");
+    assert!(!Path::new(&end.socket()).exists());
+}
+
+#[test]
+fn what_the_system_refuses_is_named() {
+    let bed = Bed::new().unwrap();
+    for (more, named) in [
+        // The right namespace has another address.
+        (&["--json"][..], "192.0.2.1:1701 (--local)"),
+        (&["--interface", "a-name-that-is-too-long-for-linux"], "a-name-that-is-too-long-for-linux"),
+    ] {
+        let space = if more == ["--json"] { &bed.right } else { &bed.left };
+        let mut end = Static::start(space, "refused", more);
+        let (code, output, errors) = end.wait();
+        assert_eq!((code, output.as_str()), (Some(1), ""), "{errors}");
+        assert!(errors.contains(named), "{errors}");
+    }
+}
+
+#[test]
+fn two_ends_with_sequence_numbers_and_debug_messages() {
+    let bed = Bed::new().unwrap();
+    let mut tunnel = Tunnel::start(&bed, Path::new(PROGRAM), 0, &["--send-seq", "--recv-seq"]).unwrap();
+    for target in tunnel.targets() {
+        assert!(pings(&bed, target).complete(), "{target}");
+    }
+    assert_eq!(tunnel.errors().unwrap(), Vec::<String>::new());
+    tunnel.stop().unwrap();
+}
+
+#[test]
+fn demo_works() {
+    let output = run(&["demo", "--json", "--rounds", "1", "--seconds", "0.1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["driver"], "user");
+    assert_eq!(report["result"], "ok");
+    for ping in ["ping", "ping6"] {
+        assert_eq!(report[ping]["sent"], 20);
+        assert_eq!(report[ping]["received"], 20);
+    }
+    for load in ["tcp", "tcp4"] {
+        for way in ["direct_gbit_s", "tunnel_gbit_s", "plain_gbit_s"] {
+            assert!(report[load][way].as_f64().unwrap() > 0.0, "{load} {way}: {report}");
+        }
+    }
+    assert!(report["udp_small"]["tunnel_frames_s"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+/// Starts a demo and waits until it is in its first round.
+fn demo() -> (Child, impl BufRead) {
+    let mut child = Command::new(PROGRAM)
+        .args(["demo", "--rounds", "1000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("round 1") {
+        line.clear();
+        assert!(errors.read_line(&mut line).unwrap() > 0, "the demo has ended");
+    }
+    (child, errors)
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let (mut child, mut errors) = demo();
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        // Standard error ends when the last of its processes has ended.
+        let mut rest = String::new();
+        errors.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("interrupted"), "{rest}");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+}
+
+#[test]
+fn a_killed_demo_leaves_nothing() {
+    let (mut child, mut errors) = demo();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).unwrap();
+}
+
+#[test]
+fn many_sessions_share_an_interface() {
+    let arguments = ["bench", "sessions", "--sessions", "300", "--rounds", "1", "--seconds", "0.3", "--json"];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = &report["sessions"]["rows"];
+    assert_eq!([&rows[0]["sessions"], &rows[1]["sessions"]], [1, 300]);
+    assert!(rows[1]["frames_s"].as_f64().unwrap() > 0.0, "{report}");
+}
