@@ -9,6 +9,7 @@ mod receive;
 mod sockaddr;
 
 pub use header::header;
+pub use pppol2tp::user::fuzzing::offload;
 pub use receive::receive;
 pub use sockaddr::sockaddr;
 
@@ -16,7 +17,8 @@ pub use sockaddr::sockaddr;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 3] = [("header", header), ("receive", receive), ("sockaddr", sockaddr)];
+pub const TARGETS: [(&str, Target); 4] =
+    [("header", header), ("offload", offload), ("receive", receive), ("sockaddr", sockaddr)];
 
 /// Runs a target on every file named on the command line.
 pub fn replay(target: Target) -> std::io::Result<()> {

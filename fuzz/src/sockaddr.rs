@@ -79,11 +79,12 @@ pub fn sockaddr(data: &[u8]) {
         3 => 58,
         other => usize::from(other) * 12,
     };
-    if let Ok(address) = SockAddr::decode(input.bytes(len)) {
-        assert!(matches!(len, 38 | 50));
+    let bytes = input.bytes(len);
+    if let Ok(address) = SockAddr::decode(bytes) {
+        assert!(matches!(bytes.len(), 38 | 50));
         let mut out = [0; SOCKADDR_IN6_LEN];
         let written = address.encode(&mut out);
-        assert_eq!((written, SockAddr::decode(&out[..written])), (len, Ok(address)));
+        assert_eq!((written, SockAddr::decode(&out[..written])), (bytes.len(), Ok(address)));
         connect(&address, &facts);
     }
     while calls(facts.socket, &mut input).is_some() {}

@@ -24,6 +24,11 @@ fn header() {
 }
 
 #[test]
+fn offload() {
+    replays("offload");
+}
+
+#[test]
 fn receive() {
     replays("receive");
 }

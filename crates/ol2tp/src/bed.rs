@@ -127,9 +127,9 @@ impl Bed {
             space.enter(|| {
                 let netlink = Netlink::open()?;
                 let index = if_nametoindex(VETH)?;
+                netlink.set_up(index, true)?;
                 netlink.add_address(index, Prefix { address: IpAddr::V4(v4), len: 24 }, None)?;
-                netlink.add_address(index, Prefix { address: IpAddr::V6(v6), len: 64 }, None)?;
-                netlink.set_up(index, true)
+                netlink.add_address(index, Prefix { address: IpAddr::V6(v6), len: 64 }, None)
             })?;
         }
         for (space, _, v6, other) in ends {

@@ -108,11 +108,7 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
                 progress.now(format_args!("round {round} of {}: {name}, {way} …", args.rounds));
                 samples.push(measure(kind, path, window, interrupt)?);
             }
-            let latest: Vec<_> =
-                samples.iter().map(|way| amount(kind, *way.last().unwrap_or(&0.0))).collect();
-            let latest: Vec<_> =
-                WAYS.iter().zip(latest).map(|(way, amount)| format!("{way} {amount}")).collect();
-            progress.say(format_args!("round {round} of {}: {name}: {}", args.rounds, latest.join(", ")));
+            progress.say(format_args!("round {round} of {}: {name}: {}", args.rounds, latest(kind, samples)));
         }
     }
 
@@ -177,11 +173,16 @@ pub(crate) fn round(value: f64) -> f64 {
     if value.is_finite() { (value * 1000.0).round() / 1000.0 } else { 0.0 }
 }
 
-fn amount(kind: Kind, value: f64) -> String {
-    match kind {
-        Kind::Tcp(_) => format!("{value:.2} Gbit/s"),
-        Kind::Udp => format!("{:.0} k/s", value / 1000.0),
-    }
+/// The last sample of each way, in one line.
+fn latest(kind: Kind, samples: &[Vec<f64>]) -> String {
+    let amount = |value: f64| match kind {
+        Kind::Tcp(_) => format!("{value:.2}"),
+        Kind::Udp => format!("{:.0}", value / 1000.0),
+    };
+    let latest = samples.iter().map(|way| amount(way.last().copied().unwrap_or_default()));
+    let list: Vec<_> = WAYS.iter().zip(latest).map(|(way, amount)| format!("{way} {amount}")).collect();
+    let unit = if let Kind::Tcp(_) = kind { "Gbit/s" } else { "k/s" };
+    format!("{} {unit}", list.join(", "))
 }
 
 fn text(report: &Report) -> String {

@@ -236,21 +236,20 @@ fn send_udp(sockets: &[UdpSocket], burst: usize, received: &AtomicU64, stop: &At
     let no_address = [None::<SockaddrStorage>; BURST];
     let mut headers = MultiHeaders::preallocate(BURST, None);
     let (mut sent, mut lost) = (0, 0);
+    let arrived = || received.load(Relaxed) / PAYLOAD as u64;
     for socket in sockets.iter().cycle() {
-        let arrived = || received.load(Relaxed) / PAYLOAD as u64;
-        while sent + burst as u64 > arrived() + lost + WINDOW {
-            let before = arrived();
+        while sent + burst as u64 > arrived() + lost + WINDOW && !stop.load(Relaxed) {
+            let (start, before) = (Instant::now(), arrived());
             thread::park_timeout(LOST);
-            if stop.load(Relaxed) {
-                return;
-            }
-            if arrived() == before {
+            if start.elapsed() >= LOST && arrived() == before {
                 lost = sent - before;
             }
         }
         if stop.load(Relaxed) {
             return;
         }
+        // Some that were taken for lost may have come after all.
+        lost = lost.min(sent.saturating_sub(arrived()));
         let frames = &frames[..burst];
         match sendmmsg(socket.as_raw_fd(), &mut headers, frames, no_address, [], MsgFlags::empty()) {
             Ok(results) => sent += results.count() as u64,

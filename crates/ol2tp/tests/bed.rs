@@ -1,14 +1,19 @@
 //! The test bed by itself: ping and load over the bare veth. Needs root.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use netlink_packet_core::NLM_F_CREATE;
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::net::if_::if_nametoindex;
 use ol2tp::bed::{Bed, LEFT, RIGHT, RIGHT6};
 use ol2tp::interrupt::Interrupt;
 use ol2tp::load::{Load, PAYLOAD, Path, Window};
 use ol2tp::ping::{Requests, ping};
 use ol2tp::tunnel::direct;
 use pppol2tp::Prefix;
+use pppol2tp::netlink::Netlink;
 
 const WINDOW: Window = Window { ramp: Duration::from_millis(20), length: Duration::from_millis(100) };
 
@@ -64,7 +69,6 @@ fn tcp_and_udp_arrive() {
 fn flows_between_addresses_of_prefixes() {
     let bed = Bed::new().unwrap();
     let prefix = |text: &str| Prefix { address: text.parse().unwrap(), len: 24 };
-    // Both prefixes are inside the veth's own network, so no route is needed.
     bed.left.own_prefix(prefix("198.51.100.0")).unwrap();
     let flows: Vec<_> =
         (1..=20).map(|n| (IpAddr::from([198, 51, 100, n]), IpAddr::from([198, 51, 100, n]))).collect();
@@ -76,11 +80,24 @@ fn flows_between_addresses_of_prefixes() {
 #[test]
 fn frames_that_get_lost_do_not_stop_the_sender() {
     let bed = Bed::new().unwrap();
-    // Nobody has this address: the first window of frames is lost, and the next ones are.
-    let target = "192.0.2.77".parse().unwrap();
-    let load = Load::udp(&bed.left, &bed.right, &[(LEFT.into(), target), (LEFT.into(), RIGHT.into())], 64);
-    let window = Window { ramp: Duration::from_millis(200), length: Duration::from_millis(500) };
-    let sample = load.unwrap().measure(window, &Interrupt::default(), || Ok(())).unwrap();
+    // Frames to this neighbour's hardware address leave, and nobody takes them.
+    let nobody = Ipv4Addr::new(192, 0, 2, 77);
+    bed.left
+        .enter(|| {
+            let mut neighbour = NeighbourMessage::default();
+            neighbour.header.family = AddressFamily::Inet;
+            neighbour.header.ifindex = if_nametoindex("veth0")?;
+            neighbour.header.state = NeighbourState::Permanent;
+            neighbour.attributes.push(NeighbourAttribute::Destination(nobody.into()));
+            neighbour.attributes.push(NeighbourAttribute::LinkLayerAddress(vec![2, 0, 0, 0, 0, 77]));
+            Netlink::open()?.request(RouteNetlinkMessage::NewNeighbour(neighbour), NLM_F_CREATE)
+        })
+        .unwrap();
+    let flows = [(LEFT.into(), nobody.into()), (LEFT.into(), RIGHT.into())];
+    let load = Load::udp(&bed.left, &bed.right, &flows, 64).unwrap();
+    // Several times what a window of lost frames takes.
+    let window = Window { ramp: Duration::from_millis(500), length: Duration::from_millis(1000) };
+    let sample = load.measure(window, &Interrupt::default(), || Ok(())).unwrap();
     assert!(sample.frames() > 0, "{sample:?}");
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
@@ -218,6 +219,29 @@ fn what_the_system_refuses_is_named() {
         assert_eq!((code, output.as_str()), (Some(1), ""), "{errors}");
         assert!(errors.contains(named), "{errors}");
     }
+}
+
+#[test]
+fn without_permission_it_says_what_is_missing() {
+    const NOBODY: u32 = 65534;
+    // Its own folder may be closed to others.
+    let folder = std::env::temp_dir().join(format!("ol2tp-nobody-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let program = folder.join("ol2tp");
+    std::fs::copy(PROGRAM, &program).unwrap();
+    let output = Command::new(&program)
+        .args(["static", "--local", "127.0.0.1:1701", "--peer", "127.0.0.1:1702"])
+        .args(["--tunnel", "1:2", "--session", "10:20", "--socket", "/nonexistent/ol2tp.sock"])
+        .current_dir("/")
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let output = output.unwrap();
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("/dev/net/tun") || errors.contains("CAP_NET_ADMIN"), "{errors}");
+    assert!(errors.contains("as root"), "{errors}");
 }
 
 #[test]

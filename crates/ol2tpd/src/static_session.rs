@@ -87,11 +87,13 @@ pub fn open(driver: &dyn Driver, config: &StaticConfig) -> Result<Sockets> {
         .unit(UnitConfig { interface, mtu: config.mtu, mru: None })
         .doing(|| format!("interface {}", config.interface))?;
     let name = unit.interface();
+    // First up: an IPv6 address that was given to an interface while it was down may never get the
+    // route to its peer (the kernel's duplicate address detection ends before there is a link).
+    unit.set_up(true).doing(|| format!("interface {name}: setting it up"))?;
     for (address, other) in &config.addresses {
         unit.add_address(Prefix::host(*address), Some(*other))
             .doing(|| format!("interface {name}: address {address} peer {other}"))?;
     }
-    unit.set_up(true).doing(|| format!("interface {name}: setting it up"))?;
     for (address, other) in &config.addresses {
         let usable = usable::wait(unit.index(), *address, *other, PATIENCE);
         if !usable.doing(|| format!("interface {name}: waiting for its routes"))? {

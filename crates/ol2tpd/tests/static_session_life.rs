@@ -12,12 +12,12 @@ const CLOSED: [&str; 4] =
     ["closed unit", "closed session socket", "closed management socket", "closed UDP socket"];
 
 #[test]
-fn addresses_come_before_up_and_closing_goes_in_the_documents_order() {
+fn addresses_come_after_up_and_closing_goes_in_the_documents_order() {
     let daemon = Daemon::start(None);
     let state = Arc::clone(&daemon.state);
     daemon.stop().unwrap();
     let log = state.log.lock().unwrap();
-    assert_eq!(log[..2], ["address 10.0.0.1 peer 10.0.0.2", "up true"]);
+    assert_eq!(log[..2], ["up true", "address 10.0.0.1 peer 10.0.0.2"]);
     assert_eq!(log[2..], CLOSED);
 }
 

@@ -28,7 +28,7 @@ pub mod user;
 #[allow(unsafe_code)]
 mod sys;
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -182,6 +182,16 @@ impl Prefix {
     /// One address.
     pub fn host(address: IpAddr) -> Self {
         Self { address, len: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// The same prefix, the bits behind it clear.
+    pub fn network(self) -> Self {
+        let host = |bits: u32| bits.saturating_sub(self.len.into());
+        let address = match self.address {
+            IpAddr::V4(ip) => IpAddr::V4(ip & Ipv4Addr::from(u32::MAX.checked_shl(host(32)).unwrap_or(0))),
+            IpAddr::V6(ip) => IpAddr::V6(ip & Ipv6Addr::from(u128::MAX.checked_shl(host(128)).unwrap_or(0))),
+        };
+        Self { address, ..self }
     }
 }
 

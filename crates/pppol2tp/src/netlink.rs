@@ -98,6 +98,7 @@ impl Netlink {
 
     /// Routes a prefix to an interface.
     pub fn add_route(&self, index: u32, prefix: Prefix) -> io::Result<()> {
+        let prefix = prefix.network();
         let mut message = RouteMessage::default();
         message.header = RouteHeader {
             address_family: family(prefix.address),

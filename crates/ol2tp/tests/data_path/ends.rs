@@ -119,7 +119,12 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
 
 /// Sends `bytes` by TCP from one end to the other and back at once, and compares.
 pub(crate) fn tcp_both_ways(from: &End, to: &End, address: IpAddr, bytes: &[u8]) {
-    let listener = to.space.enter(|| TcpListener::bind((address, 0))).unwrap();
+    tcp(&from.space, &to.space, address, bytes);
+}
+
+/// The same between two namespaces.
+pub(crate) fn tcp(from: &Space, to: &Space, address: IpAddr, bytes: &[u8]) {
+    let listener = to.enter(|| TcpListener::bind((address, 0))).unwrap();
     let target: SocketAddr = listener.local_addr().unwrap();
     let exchange = |stream: TcpStream| {
         let mut reader = stream.try_clone().unwrap();
@@ -136,7 +141,7 @@ pub(crate) fn tcp_both_ways(from: &End, to: &End, address: IpAddr, bytes: &[u8])
     };
     thread::scope(|scope| {
         scope.spawn(|| exchange(listener.accept().unwrap().0));
-        let stream = from.space.enter(|| TcpStream::connect(target)).unwrap();
+        let stream = from.enter(|| TcpStream::connect(target)).unwrap();
         exchange(stream);
     });
 }

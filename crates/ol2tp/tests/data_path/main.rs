@@ -6,3 +6,4 @@ mod netns_modes;
 mod netns_path;
 mod netns_relay;
 mod netns_shared;
+mod netns_static;

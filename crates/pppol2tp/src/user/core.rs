@@ -143,6 +143,21 @@ impl Core {
         }
     }
 
+    /// A failed connect is told whatever the masks are.
+    pub(super) fn connect_failed(&self, object: impl std::fmt::Display, error: &Error) {
+        self.log.debug(self.log.now(), object, format_args!("connect failed: {error}"));
+    }
+
+    /// What a UDP socket passes up is told under the masks of all its tunnels.
+    pub(super) fn gather_masks(&self, socket: u32) {
+        let registry = self.registry();
+        let ours = registry.tunnels.values().filter(|known| known.tunnel.udp_slot == socket);
+        let mask = ours.fold(0, |mask, known| mask | known.tunnel.mask().0);
+        if let Some(udp) = registry.sockets.get(&socket) {
+            udp.debug.store(mask, Relaxed);
+        }
+    }
+
     /// Ends a UDP socket: its tunnels and their sessions die with it.
     pub(super) fn close_socket(&self, udp: &Arc<Udp>) {
         let tunnels: Vec<_> = {
@@ -173,6 +188,7 @@ impl Core {
         let Some(known) = known else { return };
         tunnel.alive.store(false, Relaxed);
         self.control(tunnel.mask(), tunnel, "closing all sessions");
+        self.gather_masks(tunnel.udp_slot);
         self.end_sessions(known.sessions.into_values().map(|(_, session)| session).collect());
         let slot = tunnel.slot;
         if self.up.call(move |up| up.remove_tunnel(slot)).is_ok() {

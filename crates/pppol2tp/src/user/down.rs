@@ -38,7 +38,7 @@ const PACKETS: usize = 64;
 /// or so many bytes.
 const BYTES: usize = 256 * 1024;
 /// What a batch may need beyond [`BYTES`]: the last super-packet and the headers of its segments.
-const SLACK: usize = 192 * 1024;
+const SLACK: usize = 320 * 1024;
 /// How long a full socket buffer is waited for, in milliseconds.
 const PATIENCE: u16 = 100;
 /// Bytes of the PPP protocol field that we send.
@@ -91,7 +91,7 @@ impl Down {
             sources: Vec::new(),
             sessions: Vec::new(),
             arena: vec![0; BYTES + SLACK].into(),
-            runs: Runs::default(),
+            runs: Runs::new(),
             sender: SendBatch::new(MESSAGES),
         }
     }
@@ -191,6 +191,10 @@ impl Down {
         let size = used + frame.len();
         self.arena[..used].copy_from_slice(&header[..used]);
         self.arena[used..size].copy_from_slice(frame);
+        if session.shared.mask().has(DebugMask::DATA) {
+            let ns = (used == MAX).then(|| session.tx.ns().wrapping_sub(1));
+            debug_sent(&self.log, &session.shared, 1, &self.arena[..size], ns);
+        }
         self.runs.push(single(&session.shared, 0, size), false);
         self.send();
     }
@@ -272,8 +276,10 @@ impl Down {
         let at = start + needed;
         let frames = if vnet.gso_type == vnet::GSO_NONE {
             let done = split::complete(&mut self.arena[at..at + len], &vnet);
-            write(&mut self.arena[start..at]);
-            done.map(|()| single(shared, start, needed + len))
+            done.map(|()| {
+                write(&mut self.arena[start..at]);
+                single(shared, start, needed + len)
+            })
         } else {
             let done = split::split(&mut self.arena, at, len, needed, &vnet, |_, out| write(out));
             done.map(|Segments { count, size, last }| Frames { count, size, last, ..single(shared, start, 0) })
@@ -284,8 +290,8 @@ impl Down {
             return start;
         };
         if shared.mask().has(DebugMask::DATA) {
-            let text = format_args!("send {} frames of {} bytes:{}", frames.count, frames.size, Dump(&self.arena[start..], 32));
-            self.log.debug(self.log.now(), shared, text);
+            let ns = send_seq.then(|| session.tx.ns().wrapping_sub(frames.count as u16));
+            debug_sent(&self.log, shared, frames.count, &self.arena[start..start + frames.size], ns);
         }
         self.runs.push(frames, session.udp.gso.load(Relaxed));
         start + (frames.count - 1) * frames.size + frames.last
@@ -411,6 +417,16 @@ fn reason(error: &io::Error) -> Tx {
         Some(libc::EMSGSIZE) => Tx::TooBig,
         Some(libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN) => Tx::NoBuffers,
         _ => Tx::Refused,
+    }
+}
+
+/// Says that frames are sent: how many, the first one, and its Ns if it has one.
+#[cold]
+fn debug_sent(log: &Log, session: &Session, count: usize, first: &[u8], ns: Option<u16>) {
+    let (len, dump) = (first.len(), Dump(first, 32));
+    match ns {
+        Some(ns) => log.debug(log.now(), session, format_args!("send {count} frames of {len} bytes, ns={ns}:{dump}")),
+        None => log.debug(log.now(), session, format_args!("send {count} frames of {len} bytes:{dump}")),
     }
 }
 

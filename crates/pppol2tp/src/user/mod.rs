@@ -81,7 +81,10 @@ impl Driver for UserDriver {
     }
 
     fn session(&self, ids: SessionIds) -> Result<Box<dyn SessionSocket>> {
-        Ok(Box::new(session::Socket::connect(self.core.clone(), ids)?))
+        let SessionIds { tunnel_id, session_id, .. } = ids;
+        let name = format_args!("sess {tunnel_id}/{session_id}");
+        let socket = session::Socket::connect(self.core.clone(), ids);
+        Ok(Box::new(socket.inspect_err(|error| self.core.connect_failed(name, error))?))
     }
 
     fn shared_interface(&self, config: SharedConfig) -> Result<Box<dyn SharedInterface>> {

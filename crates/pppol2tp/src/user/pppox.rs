@@ -18,7 +18,7 @@ use super::core::{Core, Facts, Known};
 use super::state::Udp;
 use super::{UserDriver, session, tunnel, udp};
 use crate::{
-    DebugMask, Errno, Error, Result, SessionIds, SessionSocket, TunnelConfig, TunnelSocket, Unit, UnitConfig, sys,
+    Errno, Error, Result, SessionIds, SessionSocket, TunnelConfig, TunnelSocket, Unit, UnitConfig, sys,
 };
 
 /// MTU and MRU of a session before they are set: 1500 less the overhead that the kernel assumes.
@@ -156,9 +156,7 @@ impl PppoxSocket {
     /// The address in it is the peer's, unless the UDP socket is connected: then that one's peer counts.
     /// The descriptor is that of a UDP socket that the driver was [given](crate::Driver::attach).
     pub fn connect(&mut self, address: &[u8]) -> Result<()> {
-        self.try_connect(address).inspect_err(|error| {
-            self.core.control(DebugMask(u32::MAX), "PPPoX socket", format_args!("connect failed: {error}"));
-        })
+        self.try_connect(address).inspect_err(|error| self.core.connect_failed("socket", error))
     }
 
     fn try_connect(&mut self, address: &[u8]) -> Result<()> {
@@ -230,7 +228,10 @@ impl PppoxSocket {
         let has_session = |id: SessionId| match &self.connected {
             Some(Connected::Management(socket)) => {
                 let registry = self.core.registry();
-                registry.tunnels.get(&socket.tunnel.id).is_some_and(|known| known.sessions.contains_key(&id.get()))
+                registry
+                    .tunnels
+                    .get(&socket.tunnel.id)
+                    .is_some_and(|known| known.sessions.contains_key(&id.get()))
             }
             _ => false,
         };

@@ -44,14 +44,20 @@ pub(super) struct Group {
     pub(super) bytes: u64,
 }
 
+/// Room for the runs of any usual batch; more of them make it grow once.
+const ROOM: usize = 1024;
+
 /// The runs of one batch.
-#[derive(Default)]
 pub(super) struct Runs {
     runs: Vec<Run>,
     groups: Vec<Group>,
 }
 
 impl Runs {
+    pub(super) fn new() -> Self {
+        Self { runs: Vec::with_capacity(ROOM), groups: Vec::with_capacity(ROOM) }
+    }
+
     /// Appends frames. `gso` says whether their socket takes more than one a message.
     pub(super) fn push(&mut self, frames: Frames, gso: bool) {
         let Frames { tunnel, session, mut start, mut count, size, last } = frames;

@@ -64,6 +64,8 @@ pub(super) struct Udp {
     pub(super) connected: Option<SocketAddr>,
     pub(super) inbox: Inbox<PassedUp, 2>,
     pub(super) counters: UdpCounters,
+    /// The debug masks of all its tunnels.
+    pub(super) debug: AtomicU32,
     /// `UDP_SEGMENT` is in use.
     pub(super) gso: AtomicBool,
     /// It is an IPv6 socket; IPv4 peers have mapped addresses.
@@ -75,6 +77,11 @@ pub(super) struct Udp {
 impl Udp {
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    #[inline]
+    pub(super) fn mask(&self) -> DebugMask {
+        DebugMask(self.debug.load(Relaxed))
     }
 }
 
@@ -235,6 +242,8 @@ pub(super) struct Interface {
     pub(super) tun: File,
     /// Packets carry a `virtio_net_hdr`.
     pub(super) vnet: bool,
+    /// The kernel takes super-packets from us.
+    pub(super) merge: AtomicBool,
     pub(super) shared: bool,
     pub(super) mtu: AtomicU16,
     pub(super) alive: AtomicBool,

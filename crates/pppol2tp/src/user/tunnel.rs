@@ -45,6 +45,7 @@ impl Socket {
             }
             tunnel.management.fetch_add(1, Relaxed);
             drop(registry);
+            core.control(tunnel.mask(), &tunnel, "management socket created");
             return Ok(Self { core, tunnel });
         }
         let connected = udp.connected.is_some();
@@ -100,6 +101,7 @@ impl TunnelSocket for Socket {
         self.alive()?;
         rules::check(Target::Management, option, value)?;
         self.tunnel.debug.store(value as u32, Relaxed);
+        self.core.gather_masks(self.tunnel.udp_slot);
         self.core.control(self.tunnel.mask(), &*self.tunnel, format_args!("set debug={value:#x}"));
         Ok(())
     }

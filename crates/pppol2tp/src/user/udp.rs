@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use l2tp_data::rules::Descriptor;
@@ -42,6 +42,7 @@ impl Handle {
             connected,
             inbox: Inbox::new(),
             counters: UdpCounters::default(),
+            debug: AtomicU32::new(0),
             gso: AtomicBool::new(gso),
             gro,
             v6,
@@ -124,7 +125,9 @@ fn prepare(socket: &UdpSocket, v6: bool, connected: bool) -> Result<()> {
 
 impl UdpHandle for Handle {
     fn tunnel(&self, config: TunnelConfig) -> Result<Box<dyn TunnelSocket>> {
-        Ok(Box::new(tunnel::Socket::connect(self.core.clone(), &self.udp, config)?))
+        let id = config.tunnel_id;
+        let socket = tunnel::Socket::connect(self.core.clone(), &self.udp, config);
+        Ok(Box::new(socket.inspect_err(|error| self.core.connect_failed(format_args!("tunl {id}"), error))?))
     }
 
     fn send(&self, datagram: &[u8], to: SocketAddr, from: Option<IpAddr>) -> Result<()> {

@@ -63,8 +63,8 @@ fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface
     };
     let index = prepare().map_err(|error: io::Error| Error::system(format!("preparing the interface '{name}'"), &error))?;
     let slot = core.registry().interface_slots.get();
-    let (mtu, alive) = (AtomicU16::new(mtu), AtomicBool::new(true));
-    Ok(Arc::new(Interface { name, index, slot, tun, vnet, shared, mtu, alive }))
+    let (mtu, alive, merge) = (AtomicU16::new(mtu), AtomicBool::new(true), AtomicBool::new(vnet));
+    Ok(Arc::new(Interface { name, index, slot, tun, vnet, merge, shared, mtu, alive }))
 }
 
 fn errno(error: &io::Error) -> Errno {

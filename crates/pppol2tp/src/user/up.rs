@@ -112,7 +112,7 @@ impl Up {
             interfaces: Vec::new(),
             batch: RecvBatch::new(if mode.batch { BATCH } else { 1 }),
             coalescer: Coalescer::new(),
-            timers: BinaryHeap::new(),
+            timers: BinaryHeap::with_capacity(1024),
             path_check: None,
             last: None,
             zero_ids: 0,
@@ -351,7 +351,7 @@ impl Up {
             Datagram::Short => Reason::Short,
             Datagram::Version(_) => Reason::Version,
         };
-        pass_up(udp, message, &self.batch.arena()[range], reason, &self.log);
+        pass_up(udp, message, &self.batch.arena()[range], reason, &self.log, now);
     }
 
     /// Tunnel and session of a data message on this socket.
@@ -442,10 +442,10 @@ impl Up {
         let Some((unit, frame)) = writer.classify(slot, &arena[range.clone()]) else { return };
         let interface = &unit.state.interface;
         let packet = range.start + frame.information..range.end;
-        if interface.vnet {
+        if interface.merge.load(Relaxed) {
             self.coalescer.push(arena, packet, interface.slot, slot, &mut writer);
         } else {
-            writer.write(interface.slot, slot, 1, &[IoSlice::new(&arena[packet])]);
+            writer.write_single(interface, slot, &arena[packet]);
         }
     }
 
@@ -480,13 +480,7 @@ impl Up {
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         self.coalescer.flush_interface(self.batch.arena(), interface.slot, &mut writer);
-        let packet = IoSlice::new(&bytes[frame.information..]);
-        if interface.vnet {
-            let header = [0; vnet::LEN];
-            writer.write(interface.slot, slot, 1, &[IoSlice::new(&header), packet]);
-        } else {
-            writer.write(interface.slot, slot, 1, &[packet]);
-        }
+        writer.write_single(interface, slot, &bytes[frame.information..]);
     }
 
     fn flush(&mut self, now: u64) {
@@ -504,7 +498,11 @@ fn reason(malformed: Malformed) -> Rx {
 }
 
 /// Leaves a datagram to the owner of the UDP socket.
-fn pass_up(udp: &Udp, message: &Received, bytes: &[u8], reason: Reason, log: &Log) {
+fn pass_up(udp: &Udp, message: &Received, bytes: &[u8], reason: Reason, log: &Log, now: u64) {
+    if udp.mask().has(DebugMask::DATA) {
+        let text = format_args!("recv {} bytes, {reason:?}, passing up:{}", bytes.len(), Dump(bytes, 16));
+        log.debug(now, udp.local, text);
+    }
     let counters = &udp.counters;
     let (class, counter, dropped) = match reason {
         Reason::Control => (CONTROL, &counters.control, &counters.control_dropped),
@@ -540,6 +538,9 @@ impl<'a> Writer<'a> {
         let entry = self.sessions.get(slot as usize)?.as_ref()?;
         let session = &*entry.shared;
         let Some(unit) = &entry.unit else {
+            if session.mask().has(DebugMask::DATA) {
+                self.log.debug(self.now, session, "not bound, queued for its reader");
+            }
             if !session.inbox.push(0, FRAMES, || bytes.into()) {
                 self.discard(session, Rx::QueueFull);
             }
@@ -569,11 +570,24 @@ impl<'a> Writer<'a> {
     }
 }
 
+impl Writer<'_> {
+    fn write_single(&mut self, interface: &Interface, session: u32, packet: &[u8]) {
+        let parts = [IoSlice::new(&[0; vnet::LEN]), IoSlice::new(packet)];
+        self.write(interface.slot, session, 1, &parts[usize::from(!interface.vnet)..]);
+    }
+}
+
 impl Output for Writer<'_> {
     fn write(&mut self, interface: u32, session: u32, packets: u32, parts: &[IoSlice<'_>]) {
-        let interface = self.interfaces.get(interface as usize).and_then(Option::as_ref);
-        if interface.is_some_and(|interface| (&interface.tun).write_vectored(parts).is_ok()) {
-            return;
+        if let Some(Some(interface)) = self.interfaces.get(interface as usize) {
+            match (&interface.tun).write_vectored(parts) {
+                Ok(_) => return,
+                Err(error) if packets > 1 && error.raw_os_error() == Some(libc::EINVAL) => {
+                    interface.merge.store(false, Relaxed);
+                    tracing::info!(target: "pppol2tp", "{}: takes no super-packets: {error}", interface.name);
+                }
+                Err(_) => {}
+            }
         }
         if let Some(Some(entry)) = self.sessions.get(session as usize) {
             (0..packets).for_each(|_| self.discard(&entry.shared, Rx::Interface));

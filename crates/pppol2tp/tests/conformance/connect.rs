@@ -71,13 +71,6 @@ rows! {
     descriptor_was_not_given_to_the_driver "2.2" NOTHING [
         connect(X, tunnel(1, 2).fd(Fd::Stranger)).fails(BadF),
     ];
-    ipv6_peer_of_an_ipv4_socket "2.2" NOTHING [connect(X, tunnel(1, 2).peer(PEER6)).fails(AfNoSupport)];
-    ipv6 "2.3" NOTHING [
-        connect(M, tunnel(1, 2).udp(V6).peer(PEER6)).ok(),
-        connect(S, session(1, 2, 10, 20).peer(PEER6)).ok(),
-        Step::Datagram(PEER6, V6, message(&[2, 1, 10], HDLC)),
-        received(S, FRAME),
-    ];
     a_failed_descriptor_leaves_nothing "2.3" NOTHING [
         connect(M, tunnel(1, 2).fd(Fd::File)).fails(NotSock),
         Step::There(vec![], vec![]),
@@ -160,4 +153,19 @@ rows! {
         connect(M, tunnel(1, 2).udp(CONNECTED).peer(OTHER)).ok(),
         Call::SockName(M).gives(Value::Name(tunnel(1, 2).udp(CONNECTED))),
     ];
+}
+
+mod netns {
+    use super::*;
+    use crate::world::run_in_netns as run;
+
+    rows! {
+        ipv6_peer_of_an_ipv4_socket "2.2" NOTHING [connect(X, tunnel(1, 2).peer(PEER6)).fails(AfNoSupport)];
+        ipv6 "2.3" NOTHING [
+            connect(M, tunnel(1, 2).udp(V6).peer(PEER6)).ok(),
+            connect(S, session(1, 2, 10, 20).peer(PEER6)).ok(),
+            Step::Datagram(PEER6, V6, message(&[2, 1, 10], HDLC)),
+            received(S, FRAME),
+        ];
+    }
 }

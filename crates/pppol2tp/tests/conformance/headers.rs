@@ -68,12 +68,7 @@ fn payload(payload: &[u8]) -> Step {
 
 /// The message is dropped for this reason, and the next one is delivered.
 fn dropped(reason: &'static str) -> [Step; 4] {
-    [
-        counted([("rx_errors", 1), (reason, 1)]),
-        passed_up([]),
-        payload(HDLC),
-        received(S, FRAME),
-    ]
+    [counted([("rx_errors", 1), (reason, 1)]), passed_up([]), payload(HDLC), received(S, FRAME)]
 }
 
 macro_rules! drops {

@@ -42,10 +42,8 @@ rows! {
 
     channel_gives_an_index_and_binds "8" SESSION [
         recv(S).fails(Again),
-        Step::Channels(S, S2),
-    ];
-    channel_twice_is_the_same "8" SESSION [
         ioctl(S, PPPIOCGCHAN, -1).int(0),
+        recv(S).fails(Io),
         ioctl(S, PPPIOCGCHAN, -1).int(0),
         recv(S).fails(Io),
     ];

@@ -48,12 +48,6 @@ rows! {
         passed_up([(Control, hello()), (Control, sccrq()), (Control, hello())]),
         received(S, FRAME),
     ];
-    control_messages_come_before_the_rest "16" SESSION [
-        arrives(data(1, 11)),
-        arrives(hello()),
-        arrives(data(9, 10)),
-        passed_up([(Control, hello()), (UnknownSession, data(1, 11)), (UnknownSession, data(9, 10))]),
-    ];
     control_message_of_a_stranger "3.1" SESSION [
         Step::Datagram(OTHER, A, hello()),
         passed_up([(Control, hello())]),
