@@ -6,12 +6,12 @@
 //! | event | bytes that follow | meaning |
 //! |---|---|---|
 //! | 0 | options, timeout in ms | sets a session's options (parameter: which session) |
-//! | 1, 2 | 16 bits, 8 µs each | time passes; with 1 the timers run |
+//! | 1, 2 | quarters of a millisecond | time passes; with 1 the timers run |
 //! | 3 | length, bytes | a datagram as it is (parameter: from whom) |
 //! | 4 | distance from nr, frame | a data message with a number |
 //! | 5 | frame | a data message without |
-//! | 6 | number, frame | a data message with any number |
-//! | 7 | distance from nr, 4 KiB units | a large data message |
+//! | 6 | distance from nr in 16 bits, frame | a data message with any number |
+//! | 7 | distance from nr, count and 4 KiB units | up to 16 data messages in a row, as large as that |
 //!
 //! The parameter of 4 to 7: tunnel, session, L, O, P.
 
@@ -31,16 +31,16 @@ fn peer(index: u8) -> SocketAddr {
     (Ipv4Addr::new(192, 0, 2, index & 1), 1701).into()
 }
 
-/// Frames that mean something: with and without FF 03, one- and two-byte protocols, broken ones.
+/// Frames with and without FF 03, and what is none.
 const FRAMES: [&[u8]; 8] = [
     &[0xff, 0x03, 0xc0, 0x21, 1, 1, 0, 4],
-    &[0xff, 0x03, 0x00, 0x21, 0x45],
-    &[0x00, 0x57, 0x60],
+    &[0xc0, 0x21, 1, 1, 0, 4],
     &[0x21, 0x45],
+    &[0xff, 0x05],
     &[0xff, 0x03],
     &[0x3d],
     &[],
-    &[0x00, 0x21, 0x60],
+    &[0xff, 0x03, 0x3d],
 ];
 
 /// The driver: rules and tables, as a home puts them together.
@@ -115,8 +115,11 @@ impl Both {
         let near = |byte: u8| nr.wrapping_add_signed(i16::from(byte as i8));
         match byte & 7 {
             0 => self.options(tunnel, session, input.u8()?, input.u8()?),
-            1 => self.timers(input.u16()?),
-            2 => self.now += u64::from(input.u16()?) * 8,
+            1 => {
+                self.now += u64::from(input.u8()?) * 250;
+                self.timers();
+            }
+            2 => self.now += u64::from(input.u8()?) * 250,
             3 => {
                 let len = usize::from(input.u8()?);
                 self.datagram(peer(parameter), input.bytes(len));
@@ -127,15 +130,17 @@ impl Both {
             }
             5 => self.message(parameter, None, frame(input.u8()?)),
             6 => {
-                let ns = input.u16()?;
+                let ns = nr.wrapping_add(input.u16()?);
                 self.message(parameter, Some(ns), frame(input.u8()?));
             }
             _ => {
-                let ns = near(input.u8()?);
-                let units = usize::from(input.u8()? & 15).min(15);
-                let mut large = vec![0x3d; units * 4096];
-                large.extend([0x21, 0x45]);
-                self.message(parameter, Some(ns), large);
+                let first = near(input.u8()?);
+                let size = input.u8()?;
+                let mut frame = vec![0x3d; usize::from(size & 15) * 4096];
+                frame.extend([0x21, 0x45]);
+                for ahead in 0..=u16::from(size >> 4) {
+                    self.message(parameter, Some(first.wrapping_add(ahead)), frame.clone());
+                }
             }
         }
         Some(())
@@ -159,8 +164,7 @@ impl Both {
         assert_eq!(flushed, expected);
     }
 
-    fn timers(&mut self, passed: u16) {
-        self.now += u64::from(passed) * 8;
+    fn timers(&mut self) {
         let now = self.now;
         for tunnel in 0..2 {
             for session in 0..2 {

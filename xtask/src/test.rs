@@ -99,10 +99,14 @@ fn cargo(line: &str) -> Result<Passed, Problem> {
     Ok(Passed::new())
 }
 
+/// How long a step of tests may take in CI, where nobody sees that one hangs: seconds.
+const LIMIT: u32 = 1200;
+
 /// `cargo test` with these arguments; to run no test at all is a failure.
 fn tests(args: &str) -> Result<Passed, Problem> {
+    let limit = if ci() { format!("timeout --kill-after=10 {LIMIT}") } else { String::new() };
     let (mut passed, mut failed) = (0, 0);
-    let result = run_reading(&mut command(&format!("cargo test --no-fail-fast {args}")), |line| {
+    let result = run_reading(&mut command(&format!("{limit} cargo test --no-fail-fast {args}")), |line| {
         if let Some((p, f)) = counts(line) {
             passed += p;
             failed += f;
@@ -111,7 +115,11 @@ fn tests(args: &str) -> Result<Passed, Problem> {
     match result {
         Ok(()) if passed > 0 => Ok(format!("{passed} tests")),
         Ok(()) => Err(Problem::Failed("no test was run".into())),
-        Err(error) => Err(Problem::Failed(format!("{error}: {failed} tests failed, {passed} passed"))),
+        Err(error) => {
+            // timeout(1) says so by 124.
+            let error = if error.ends_with(" 124") { format!("stopped after {LIMIT} s") } else { error };
+            Err(Problem::Failed(format!("{error}: {failed} tests failed, {passed} passed")))
+        }
     }
 }
 
@@ -138,8 +146,11 @@ fn interop() -> Result<Passed, Problem> {
 
 /// What a machine that runs CI has to have.
 fn require(available: Result<(), String>) -> Result<(), Problem> {
-    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    available.map_err(if ci { Problem::Failed } else { Problem::Missing })
+    available.map_err(if ci() { Problem::Failed } else { Problem::Missing })
+}
+
+fn ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
 fn docs() -> Result<Passed, Problem> {

@@ -79,7 +79,9 @@ impl fmt::Display for Message {
         match *self {
             Self::Received { ns, nr } => write!(f, "recv data ns={ns}, session nr={nr}"),
             Self::Inserted { ns } => write!(f, "pkt ns={ns} inserted before later ones"),
-            Self::Holding { ns, nr, held } => write!(f, "holding pkt ns={ns}, expecting nr={nr}, {held} held"),
+            Self::Holding { ns, nr, held } => {
+                write!(f, "holding pkt ns={ns}, expecting nr={nr}, {held} held")
+            }
             Self::Discarded { ns: Some(ns), nr, reason } => {
                 write!(f, "pkt ns={ns} discarded, expecting nr={nr}: {reason}")
             }

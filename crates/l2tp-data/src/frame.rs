@@ -49,7 +49,11 @@ pub fn strip(payload: &[u8]) -> Result<Range<usize>, Bad> {
     match payload {
         [] | [_] => Err(Bad::Short),
         [a, c, rest @ ..] if [*a, *c] == ADDRESS_CONTROL => {
-            if rest.is_empty() { Err(Bad::Short) } else { Ok(2..payload.len()) }
+            if rest.is_empty() {
+                Err(Bad::Short)
+            } else {
+                Ok(2..payload.len())
+            }
         }
         _ => Ok(0..payload.len()),
     }

@@ -112,9 +112,7 @@ impl Datagram {
         }
         let at = if flags & FLAG_LENGTH != 0 { 4 } else { 2 };
         match (be16(datagram, at), be16(datagram, at + 2)) {
-            (Some(tunnel_id), Some(session_id)) => {
-                Self::Data(Header { flags, tunnel_id, session_id })
-            }
+            (Some(tunnel_id), Some(session_id)) => Self::Data(Header { flags, tunnel_id, session_id }),
             _ => Self::Short,
         }
     }

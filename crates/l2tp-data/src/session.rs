@@ -203,7 +203,14 @@ impl Receive {
         deliver(len, sink)
     }
 
-    fn hold(&mut self, ns: Option<u16>, len: usize, now: u64, queue: &mut Reorder, sink: &impl Sink) -> Verdict {
+    fn hold(
+        &mut self,
+        ns: Option<u16>,
+        len: usize,
+        now: u64,
+        queue: &mut Reorder,
+        sink: &impl Sink,
+    ) -> Verdict {
         let slot = match queue.insert(ns, self.nr, len, now + self.reorder_timeout) {
             Inserted::Duplicate => return self.discard(ns, Rx::SeqDuplicate, sink),
             Inserted::Last(slot) => slot,

@@ -75,6 +75,22 @@ impl Space {
         })
     }
 
+    /// Joins this namespace and another by a veth; both ends are down and have no address.
+    pub fn join(&self, name: &str, other: &Self, other_name: &str) -> io::Result<()> {
+        self.enter(|| {
+            let mut peer = LinkMessage::default();
+            peer.attributes.push(LinkAttribute::IfName(other_name.into()));
+            peer.attributes.push(LinkAttribute::NetNsFd(other.namespace.as_raw_fd()));
+            let mut link = LinkMessage::default();
+            link.attributes.push(LinkAttribute::IfName(name.into()));
+            link.attributes.push(LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Veth),
+                LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+            ]));
+            Netlink::open()?.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
+        })
+    }
+
     /// Makes every IPv4 address of a prefix one of this namespace's own.
     pub fn own_prefix(&self, prefix: Prefix) -> io::Result<()> {
         self.enter(|| {
@@ -110,18 +126,7 @@ impl Bed {
     /// Errors: CAP_SYS_ADMIN or CAP_NET_ADMIN is missing, or the kernel has no veth.
     pub fn new() -> io::Result<Self> {
         let bed = Self { left: Space::new()?, right: Space::new()? };
-        bed.left.enter(|| {
-            let mut peer = LinkMessage::default();
-            peer.attributes.push(LinkAttribute::IfName(VETH.into()));
-            peer.attributes.push(LinkAttribute::NetNsFd(bed.right.namespace.as_raw_fd()));
-            let mut link = LinkMessage::default();
-            link.attributes.push(LinkAttribute::IfName(VETH.into()));
-            link.attributes.push(LinkAttribute::LinkInfo(vec![
-                LinkInfo::Kind(InfoKind::Veth),
-                LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
-            ]));
-            Netlink::open()?.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
-        })?;
+        bed.left.join(VETH, &bed.right, VETH)?;
         let ends = [(&bed.left, LEFT, LEFT6, RIGHT6), (&bed.right, RIGHT, RIGHT6, LEFT6)];
         for (space, v4, v6, _) in ends {
             space.enter(|| {

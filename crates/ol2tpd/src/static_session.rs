@@ -79,7 +79,10 @@ pub fn open(driver: &dyn Driver, config: &StaticConfig) -> Result<Sockets> {
         (SocketOption::LnsMode, i32::from(options.lns_mode), "lns"),
         (SocketOption::ReorderTo, reorder_timeout, "reorder-timeout"),
     ] {
-        session.set(option, value).doing(|| format!("session {}: {name}", ids.session_id))?;
+        // 0 is what it has.
+        if value != 0 {
+            session.set(option, value).doing(|| format!("session {}: {name}", ids.session_id))?;
+        }
     }
 
     let interface = Interface::Own { name: config.interface.clone() };

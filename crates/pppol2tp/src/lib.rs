@@ -81,6 +81,11 @@ pub trait UdpHandle: Send + Sync {
 
     /// The address the socket is bound to.
     fn local_addr(&self) -> Result<SocketAddr>;
+
+    /// Whether messages may be fragmented on their way. Unless this is called, the socket keeps what
+    /// it came with: the system's default lets the kernel fragment what a path does not carry.
+    /// `true` sets DF on all, and what is too large is dropped and counted (`tx_too_big`).
+    fn set_dont_fragment(&self, on: bool) -> Result<()>;
 }
 
 /// A management socket: a tunnel's options and statistics. It never carries a frame. Closing it

@@ -232,7 +232,9 @@ fn socket_addr(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
             let port = u16::from_be(name.sin6_port);
             Some(match address.to_canonical() {
                 IpAddr::V4(address) => SocketAddr::new(address.into(), port),
-                IpAddr::V6(address) => std::net::SocketAddrV6::new(address, port, 0, name.sin6_scope_id).into(),
+                IpAddr::V6(address) => {
+                    std::net::SocketAddrV6::new(address, port, 0, name.sin6_scope_id).into()
+                }
             })
         }
         _ => None,
@@ -389,16 +391,16 @@ pub(crate) fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<QueuedError>> 
     header.msg_control = control.0.as_mut_ptr().cast();
     header.msg_controllen = CONTROL as _;
     // SAFETY: the header describes local buffers that outlive the call.
-    let result = unsafe {
-        libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT)
-    };
+    let result =
+        unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
     if result < 0 {
         let error = io::Error::last_os_error();
         return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
     }
     let mut queued = QueuedError { errno: 0, info: 0 };
     each_control(&header, |level, kind, data| {
-        let ours = matches!((level, kind), (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR));
+        let ours =
+            matches!((level, kind), (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR));
         // struct sock_extended_err: u32 errno, u8 origin, type, code, pad, u32 info, u32 data.
         if let (true, Some(error)) = (ours, data.first_chunk::<16>()) {
             queued.errno = i32::from_ne_bytes([error[0], error[1], error[2], error[3]]);

@@ -17,7 +17,7 @@ use pppol2tp::netlink::Netlink;
 use pppol2tp::user::fuzzing::{Sample, open_tun, samples};
 
 #[test]
-fn as_the_kernel_does_it() {
+fn netns_as_the_kernel_does_it() {
     unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace: run as root");
     for (path, value) in [
         ("ipv4/ip_forward", "1"),

@@ -1,6 +1,5 @@
 //! Tunnels through the driver's own interface: several on one UDP socket, IPv6, addresses, strangers.
 
-#[path = "common/mod.rs"]
 mod common;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -301,6 +300,29 @@ fn a_thousand_sessions_come_and_go() {
     assert_eq!(bed.driver.snapshot().sessions.len(), 1);
     let packets = bed.tunnel.stats(None).expect("statistics").rx(pppol2tp::data::stats::Rx::Packets);
     assert_eq!(packets, 3000);
+}
+
+/// Threads that take one session id in turn: whoever has it receives.
+#[test]
+fn an_id_goes_from_hand_to_hand() {
+    const ROUNDS: usize = 3000;
+    let driver = driver();
+    let handle = driver.attach(udp("127.0.0.1:0")).expect("attached");
+    let local = handle.local_addr().expect("its address");
+    let peer = udp("127.0.0.1:0");
+    let _tunnel = handle.tunnel(tunnel_to(address(&peer), 1)).expect("a tunnel");
+    let ids = SessionIds { tunnel_id: 1, session_id: 7, peer_tunnel_id: 2, peer_session_id: 8 };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let Ok(session) = driver.session(ids) else { continue };
+                    peer.send_to(&message(&[2, 1, 7], HDLC), local).expect("sent");
+                    assert_eq!(frame(&*session), FRAME);
+                }
+            });
+        }
+    });
 }
 
 mod netns {

@@ -4,8 +4,10 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
+use std::time::Duration;
 
 use ol2tp::bed::Space;
+use ol2tpd::usable;
 use pppol2tp::user::{Config, Mode, UserDriver};
 use pppol2tp::{
     Driver, Interface, Prefix, SessionIds, SessionSocket, TunnelConfig, TunnelSocket, UdpHandle, Unit,
@@ -71,10 +73,12 @@ impl End {
                     let session = driver.session(ids)?;
                     let interface = Interface::Own { name: "ppp%d".into() };
                     let unit = session.unit(UnitConfig { interface, mtu: Some(MTU), mru: None })?;
+                    unit.set_up(true)?;
                     for (ours, theirs) in [(v4(number), v4(3 - number)), (v6(number), v6(3 - number))] {
                         unit.add_address(Prefix::host(ours), Some(theirs))?;
+                        let usable = usable::wait(unit.index(), ours, theirs, Duration::from_secs(10));
+                        assert!(usable.unwrap(), "{ours} can be used");
                     }
-                    unit.set_up(true)?;
                     Ok::<_, pppol2tp::Error>((driver, udp, tunnel, session, unit))
                 };
                 make().map_err(io::Error::other)
@@ -140,8 +144,9 @@ pub(crate) fn tcp(from: &Space, to: &Space, address: IpAddr, bytes: &[u8]) {
         });
     };
     thread::scope(|scope| {
-        scope.spawn(|| exchange(listener.accept().unwrap().0));
+        // The listener's queue answers before anyone accepts, so a refusal fails here.
         let stream = from.enter(|| TcpStream::connect(target)).unwrap();
+        scope.spawn(|| exchange(listener.accept().unwrap().0));
         exchange(stream);
     });
 }

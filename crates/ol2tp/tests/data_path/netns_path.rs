@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -11,9 +11,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ol2tp::bed::{Bed, LEFT, LEFT6, RIGHT, RIGHT6, Space};
 use pppol2tp::netlink::Netlink;
 use pppol2tp::user::{Config, Mode, UserDriver};
-use pppol2tp::{Driver, Errno, Interface, SessionIds, TunnelConfig, UnitConfig};
+use pppol2tp::{Driver, Errno, Interface, Prefix, SessionIds, TunnelConfig, UnitConfig};
 
-use crate::ends::{pair, pattern, tcp_both_ways};
+use crate::ends::{End, pair, pattern, tcp_both_ways};
 
 fn readable(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
@@ -62,6 +62,79 @@ fn mtu_is_not_above_the_mru_nor_the_configuration() {
     assert_eq!(mtu(LEFT.into(), RIGHT.into(), config), 1300);
     let config = UnitConfig { mtu: Some(9000), ..UnitConfig::default() };
     assert_eq!(mtu(LEFT.into(), RIGHT.into(), config), 1458);
+}
+
+/// Two ends with a router between them, whose second link carries 1400 bytes only.
+fn over_a_narrow_link() -> (End, End, Space) {
+    let (left, router, right) = (Space::new().unwrap(), Space::new().unwrap(), Space::new().unwrap());
+    left.join("up", &router, "left").unwrap();
+    router.join("right", &right, "up").unwrap();
+    let address = |c, d| IpAddr::from([192, 0, c, d]);
+    let all = Prefix { address: address(0, 0), len: 16 };
+    let links = [
+        (&left, "up", address(2, 1), 1500, true),
+        (&router, "left", address(2, 2), 1500, false),
+        (&router, "right", address(3, 2), 1400, false),
+        (&right, "up", address(3, 1), 1400, true),
+    ];
+    for (space, name, address, mtu, edge) in links {
+        space
+            .enter(|| {
+                let (netlink, index) = (Netlink::open()?, if_nametoindex(name)?);
+                netlink.set_mtu(index, mtu)?;
+                netlink.add_address(index, Prefix { address, len: 24 }, None)?;
+                netlink.set_up(index, true)?;
+                std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+                // The router answers ARP for whatever is behind it.
+                std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/proxy_arp"), "1")?;
+                if edge { netlink.add_route(index, all) } else { Ok(()) }
+            })
+            .unwrap();
+    }
+    let one = left.enter(|| UdpSocket::bind((address(2, 1), 1701))).unwrap();
+    let two = right.enter(|| UdpSocket::bind((address(3, 1), 1701))).unwrap();
+    one.connect((address(3, 1), 1701)).unwrap();
+    two.connect((address(2, 1), 1701)).unwrap();
+    (End::new(1, one, Mode::OFFLOAD, None), End::new(2, two, Mode::OFFLOAD, None), router)
+}
+
+#[test]
+fn the_mtu_follows_what_path_mtu_discovery_learns() {
+    let (one, two, _router) = over_a_narrow_link();
+    assert_eq!((one.unit.mtu(), two.unit.mtu()), (1458, 1400 - 42));
+    // Too large for the second link with its headers: the router says so by ICMP.
+    let sender = one.space.enter(|| UdpSocket::bind((one.v4, 0))).unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    sender.send_to(&[0; 1400], (two.v4, 9)).unwrap();
+    while one.unit.mtu() != 1400 - 42 {
+        assert!(Instant::now() < end, "the MTU is still {}", one.unit.mtu());
+        std::thread::yield_now();
+    }
+    tcp_both_ways(&one, &two, two.v4, &pattern(4 << 20));
+    assert_eq!(one.counter("tx_errors"), 0);
+}
+
+#[test]
+fn what_is_too_large_for_the_path_is_counted_and_the_rest_goes_on() {
+    let bed = Bed::new().unwrap();
+    let one = bed.left.enter(|| UdpSocket::bind((LEFT, 1701))).unwrap();
+    let two = bed.right.enter(|| UdpSocket::bind((RIGHT, 1701))).unwrap();
+    one.connect((RIGHT, 1701)).unwrap();
+    two.connect((LEFT, 1701)).unwrap();
+    let (one, two) = (End::new(1, one, Mode::OFFLOAD, None), End::new(2, two, Mode::OFFLOAD, None));
+    one.udp.set_dont_fragment(true).unwrap();
+    one.space.enter(|| Netlink::open()?.set_mtu(one.unit.index(), 4000)).unwrap();
+    let receiver = two.space.enter(|| UdpSocket::bind((two.v4, 0))).unwrap();
+    receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let sender = one.space.enter(|| UdpSocket::bind((one.v4, 0))).unwrap();
+    sender.connect(receiver.local_addr().unwrap()).unwrap();
+    let mut buffer = [0; 4000];
+    for round in 1..=5 {
+        sender.send(&[1; 3000]).unwrap();
+        sender.send(&[2; 100]).unwrap();
+        assert_eq!(receiver.recv(&mut buffer).unwrap(), 100);
+        assert_eq!((one.counter("tx_too_big"), one.counter("tx_errors")), (round, round));
+    }
 }
 
 #[test]

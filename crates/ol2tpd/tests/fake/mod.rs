@@ -199,6 +199,10 @@ impl UdpHandle for FakeUdp {
     fn local_addr(&self) -> Result<SocketAddr> {
         Ok("192.0.2.1:1701".parse().unwrap())
     }
+
+    fn set_dont_fragment(&self, _: bool) -> Result<()> {
+        Ok(())
+    }
 }
 
 struct FakeTunnel(Part, u16);

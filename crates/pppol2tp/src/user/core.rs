@@ -137,7 +137,12 @@ impl Core {
     }
 
     /// A CONTROL message of an object, if its mask has that.
-    pub(super) fn control(&self, mask: DebugMask, object: impl std::fmt::Display, message: impl std::fmt::Display) {
+    pub(super) fn control(
+        &self,
+        mask: DebugMask,
+        object: impl std::fmt::Display,
+        message: impl std::fmt::Display,
+    ) {
         if mask.has(DebugMask::CONTROL) {
             self.log.debug(self.log.now(), object, message);
         }
@@ -198,7 +203,8 @@ impl Core {
 
     /// Ends sessions that the registry does not have any more: whoever waits for them is woken.
     pub(super) fn end_sessions(&self, sessions: Vec<Arc<Session>>) {
-        let ended: Vec<_> = sessions.into_iter().filter(|session| session.alive.swap(false, Relaxed)).collect();
+        let ended: Vec<_> =
+            sessions.into_iter().filter(|session| session.alive.swap(false, Relaxed)).collect();
         let slots: Arc<[u32]> = ended.iter().map(|session| session.slot).collect();
         let (up_slots, down_slots) = (slots.clone(), slots.clone());
         let up = self.up.call(move |up| up_slots.iter().for_each(|&slot| up.remove_session(slot)));
@@ -235,7 +241,8 @@ impl Core {
         for known in known {
             snapshot.tunnels.push(self.tunnel_info(known));
             let mut sessions: Vec<_> = known.sessions.values().collect();
-            sessions.sort_by_key(|(born, session)| (bucket(session.ids.session_id), std::cmp::Reverse(*born)));
+            sessions
+                .sort_by_key(|(born, session)| (bucket(session.ids.session_id), std::cmp::Reverse(*born)));
             snapshot.sessions.extend(sessions.iter().map(|(_, session)| session_info(session)));
         }
         snapshot

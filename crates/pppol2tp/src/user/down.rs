@@ -41,6 +41,8 @@ const BYTES: usize = 256 * 1024;
 const SLACK: usize = 320 * 1024;
 /// How long a full socket buffer is waited for, in milliseconds.
 const PATIENCE: u16 = 100;
+/// How often a message is sent again: an error may be ICMP's word on an earlier one.
+const RETRIES: u32 = 2;
 /// Bytes of the PPP protocol field that we send.
 const PROTOCOL: usize = 2;
 /// Headers in front of a packet, without and with sequence numbers.
@@ -118,7 +120,11 @@ impl Down {
         }
     }
 
-    pub(super) fn add_interface(&mut self, interface: Arc<Interface>, unrouted: Arc<Counter>) -> nix::Result<()> {
+    pub(super) fn add_interface(
+        &mut self,
+        interface: Arc<Interface>,
+        unrouted: Arc<Counter>,
+    ) -> nix::Result<()> {
         self.epoll.add(&interface.tun, EpollEvent::new(EpollFlags::EPOLLIN, interface.slot.into()))?;
         let owner = if interface.shared {
             Owner::Shared { table: AddressTable::default(), last: None, unrouted }
@@ -143,12 +149,16 @@ impl Down {
     }
 
     pub(super) fn remove_session(&mut self, slot: u32) {
-        self.unbind(slot);
+        self.unbind_slot(slot);
         take(&mut self.sessions, slot);
     }
 
     /// `Err`: an inner address that another session of the interface has.
-    pub(super) fn bind(&mut self, slot: u32, unit: Arc<UnitState>) -> Result<(), Prefix> {
+    pub(super) fn bind(&mut self, session: &Arc<Session>, unit: Arc<UnitState>) -> Result<(), Prefix> {
+        let slot = session.slot;
+        if half(&mut self.sessions, session).is_none() {
+            return Ok(());
+        }
         if let Some(source) = at(&mut self.sources, unit.interface.slot) {
             match &mut source.owner {
                 Owner::Session(session) => *session = Some(slot),
@@ -169,7 +179,13 @@ impl Down {
         Ok(())
     }
 
-    pub(super) fn unbind(&mut self, slot: u32) {
+    pub(super) fn unbind(&mut self, session: &Arc<Session>) {
+        if half(&mut self.sessions, session).is_some() {
+            self.unbind_slot(session.slot);
+        }
+    }
+
+    fn unbind_slot(&mut self, slot: u32) {
         let Some(unit) = at(&mut self.sessions, slot).and_then(|session| session.unit.take()) else { return };
         if let Some(source) = at(&mut self.sources, unit.interface.slot) {
             match &mut source.owner {
@@ -183,8 +199,8 @@ impl Down {
     }
 
     /// Sends a frame of a caller's, which starts with its protocol.
-    pub(super) fn send_frame(&mut self, slot: u32, frame: &[u8]) {
-        let Some(session) = at(&mut self.sessions, slot) else { return };
+    pub(super) fn send_frame(&mut self, session: &Arc<Session>, frame: &[u8]) {
+        let Some(session) = half(&mut self.sessions, session) else { return };
         let mut header = [0; MAX];
         let used = session.tx.header(session.shared.send_seq.get(), &mut header);
         session.shared.ns.store(session.tx.ns(), Relaxed);
@@ -282,7 +298,12 @@ impl Down {
             })
         } else {
             let done = split::split(&mut self.arena, at, len, needed, &vnet, |_, out| write(out));
-            done.map(|Segments { count, size, last }| Frames { count, size, last, ..single(shared, start, 0) })
+            done.map(|Segments { count, size, last }| Frames {
+                count,
+                size,
+                last,
+                ..single(shared, start, 0)
+            })
         };
         shared.ns.store(session.tx.ns(), Relaxed);
         let Ok(frames) = frames else {
@@ -317,7 +338,7 @@ impl Down {
         let count_run = |run: usize, error: Option<&io::Error>| {
             runs.groups(run).iter().for_each(|group| count(group.session, group.frames, group.bytes, error));
         };
-        let (mut next, mut retried, mut stuck) = (0, false, None);
+        let (mut next, mut tries, mut stuck) = (0, 0, None);
         while let Some(run) = runs.get().get(next) {
             // All of a batch's sessions are there still: commands run between batches.
             let Some((udp, tunnel)) = path(run.session) else { break };
@@ -332,22 +353,23 @@ impl Down {
             let error = match sender.send(udp.fd(), same_socket) {
                 Ok(sent) => {
                     (next..next + sent).for_each(|run| count_run(run, None));
-                    (next, retried) = (next + sent, false);
+                    (next, tries) = (next + sent, 0);
                     continue;
                 }
                 Err(error) => error,
             };
             match error.raw_os_error() {
-                Some(libc::EINTR) => continue,
-                Some(libc::EAGAIN) if stuck != Some(udp.slot) && writable(udp) => continue,
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN) if stuck != Some(udp.slot) && writable(udp) => {}
                 Some(libc::EAGAIN) => {
                     // Waited for once a batch, not once a message.
                     stuck = Some(udp.slot);
                     count_run(next, Some(&error));
                     next += 1;
-                    continue;
                 }
-                Some(code @ (libc::EIO | libc::EINVAL | libc::EOPNOTSUPP | libc::EMSGSIZE)) if run.count > 1 => {
+                Some(code @ (libc::EIO | libc::EINVAL | libc::EOPNOTSUPP | libc::EMSGSIZE))
+                    if run.count > 1 =>
+                {
                     // EINVAL and EMSGSIZE speak of datagrams larger than the path, too.
                     let fits = run.size + 48 <= usize::from(tunnel.path_mtu.load(Relaxed));
                     if code != libc::EMSGSIZE && (fits || code != libc::EINVAL) {
@@ -355,24 +377,24 @@ impl Down {
                         tracing::info!(target: "pppol2tp", "{}: no UDP segmentation offload: {error}", udp.local);
                     }
                     let frames = arena[run.start..run.end].chunks(run.size);
-                    let owners = runs.groups(next).iter().flat_map(|group| (0..group.frames).map(|_| group.session));
+                    let owners =
+                        runs.groups(next).iter().flat_map(|group| (0..group.frames).map(|_| group.session));
                     for (bytes, session) in frames.zip(owners) {
-                        let sent = send_one(sender, udp, Outgoing { bytes, segment: 0, destination: &tunnel.destination });
+                        let sent = send_one(
+                            sender,
+                            udp,
+                            Outgoing { bytes, segment: 0, destination: &tunnel.destination },
+                        );
                         count(session, 1, bytes.len() as u64, sent.err().as_ref());
                     }
                     next += 1;
-                    continue;
                 }
-                // ICMP's word on an earlier message, reported to this one: once more.
-                _ if !retried => {}
+                _ if tries < RETRIES => tries += 1,
                 _ => {
                     count_run(next, Some(&error));
-                    next += 1;
-                    retried = false;
-                    continue;
+                    (next, tries) = (next + 1, 0);
                 }
             }
-            retried = true;
         }
         runs.clear();
     }
@@ -390,19 +412,26 @@ impl Down {
     }
 }
 
+/// A session's half. `None` once it has ended: its slot may be another's by now.
+fn half<'a>(sessions: &'a mut [Option<TxSession>], session: &Arc<Session>) -> Option<&'a mut TxSession> {
+    at(sessions, session.slot).filter(|half| Arc::ptr_eq(&half.shared, session))
+}
+
 /// One frame as [`Runs`] takes it.
 fn single(session: &Session, start: usize, size: usize) -> Frames {
     Frames { tunnel: session.tunnel.slot, session: session.slot, start, count: 1, size, last: size }
 }
 
-/// Sends one message, once more if ICMP's word on an earlier one comes first.
+/// Sends one message, again if ICMP's word on an earlier one comes first.
 fn send_one(sender: &mut SendBatch, udp: &Udp, message: Outgoing<'_>) -> io::Result<()> {
-    let mut send = || sender.send(udp.fd(), std::iter::once(message.clone())).map(drop);
-    match send() {
-        Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => Err(error),
-        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) && !writable(udp) => Err(error),
-        Err(_) => send(),
-        Ok(()) => Ok(()),
+    let mut tries = 0;
+    loop {
+        match sender.send(udp.fd(), std::iter::once(message.clone())) {
+            Ok(_) => return Ok(()),
+            Err(error) if tries == RETRIES => return Err(error),
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) && !writable(udp) => return Err(error),
+            Err(_) => tries += 1,
+        }
     }
 }
 
@@ -425,7 +454,9 @@ fn reason(error: &io::Error) -> Tx {
 fn debug_sent(log: &Log, session: &Session, count: usize, first: &[u8], ns: Option<u16>) {
     let (len, dump) = (first.len(), Dump(first, 32));
     match ns {
-        Some(ns) => log.debug(log.now(), session, format_args!("send {count} frames of {len} bytes, ns={ns}:{dump}")),
+        Some(ns) => {
+            log.debug(log.now(), session, format_args!("send {count} frames of {len} bytes, ns={ns}:{dump}"))
+        }
         None => log.debug(log.now(), session, format_args!("send {count} frames of {len} bytes:{dump}")),
     }
 }

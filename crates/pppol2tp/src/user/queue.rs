@@ -57,11 +57,12 @@ impl<T, const CLASSES: usize> Inbox<T, CLASSES> {
 
     fn take(&self, inner: &mut Inner<T, CLASSES>) -> Option<T> {
         let item = inner.queues.iter_mut().find_map(VecDeque::pop_front)?;
-        if inner.is_empty() && !inner.closed {
-            if let Some(event) = self.event.get() {
-                // It is non-blocking and was signalled, or never was: either is as wanted.
-                let _ = event.read();
-            }
+        if inner.is_empty()
+            && !inner.closed
+            && let Some(event) = self.event.get()
+        {
+            // It is non-blocking and was signalled, or never was: either is as wanted.
+            let _ = event.read();
         }
         Some(item)
     }

@@ -74,7 +74,16 @@ impl Runs {
             };
             if self.runs.last_mut().as_ref().is_none_or(|run| !joins(run)) {
                 let groups = self.groups.len();
-                self.runs.push(Run { tunnel, session, start, end: start, size: head, count: 0, open: true, groups });
+                self.runs.push(Run {
+                    tunnel,
+                    session,
+                    start,
+                    end: start,
+                    size: head,
+                    count: 0,
+                    open: true,
+                    groups,
+                });
             }
             let Some(run) = self.runs.last_mut() else { return };
             let room = (MAX_BYTES - (run.end - run.start)) / head.max(1);

@@ -91,7 +91,10 @@ pub(super) fn alive(session: &Session) -> Result<()> {
     if session.alive.load(Relaxed) {
         return Ok(());
     }
-    Err(Error::new(Errno::NotConn, format!("{session} has ended with its tunnel; close it and make a new one")))
+    Err(Error::new(
+        Errno::NotConn,
+        format!("{session} has ended with its tunnel; close it and make a new one"),
+    ))
 }
 
 fn explain(errno: Errno, ids: &SessionIds) -> Error {
@@ -103,18 +106,20 @@ fn explain(errno: Errno, ids: &SessionIds) -> Error {
             );
             Error::new(errno, message)
         }
-        Errno::NoEnt => {
-            Error::new(errno, format!("there is no tunnel {tunnel_id}; make it first with a management socket"))
-        }
-        Errno::Exist => {
-            Error::new(errno, format!("tunnel {tunnel_id} has a session {session_id} already; take another id"))
-        }
+        Errno::NoEnt => Error::new(
+            errno,
+            format!("there is no tunnel {tunnel_id}; make it first with a management socket"),
+        ),
+        Errno::Exist => Error::new(
+            errno,
+            format!("tunnel {tunnel_id} has a session {session_id} already; take another id"),
+        ),
         errno => errno.into(),
     }
 }
 
 /// Posts a caller's frame to the thread that owns the transmit half.
-pub(super) fn send(core: &Core, session: &Session, frame: &[u8]) -> Result<()> {
+pub(super) fn send(core: &Core, session: &Arc<Session>, frame: &[u8]) -> Result<()> {
     alive(session)?;
     if frame.is_empty() {
         return Err(Error::new(Errno::Inval, "a frame starts with its PPP protocol; this one is empty"));
@@ -123,8 +128,8 @@ pub(super) fn send(core: &Core, session: &Session, frame: &[u8]) -> Result<()> {
         let message = format!("a frame of {} bytes fits into no datagram; {MAX_FRAME} do", frame.len());
         return Err(Error::new(Errno::MsgSize, message));
     }
-    let (slot, frame) = (session.slot, Box::<[u8]>::from(frame));
-    core.down.post(move |down| down.send_frame(slot, &frame))
+    let (session, frame) = (session.clone(), Box::<[u8]>::from(frame));
+    core.down.post(move |down| down.send_frame(&session, &frame))
 }
 
 /// Copies a frame, as far as it fits: its whole length.
@@ -168,8 +173,8 @@ impl SessionSocket for Socket {
                     SocketOption::LnsMode => options.lns_mode = value != 0,
                     _ => options.reorder_timeout = value as u32,
                 }
-                let (slot, options) = (session.slot, *options);
-                self.core.up.call(move |up| up.set_options(slot, options))?;
+                let (session, options) = (session.clone(), *options);
+                self.core.up.call(move |up| up.set_options(&session, options))?;
             }
         }
         self.core.control(session.mask(), &**session, format_args!("set {option:?}={value}"));
@@ -225,10 +230,13 @@ impl SessionSocket for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         let ids = self.session.ids;
-        if let Some(known) = self.core.registry().tunnels.get_mut(&ids.tunnel_id) {
-            if known.sessions.get(&ids.session_id).is_some_and(|(_, session)| Arc::ptr_eq(session, &self.session)) {
-                known.sessions.remove(&ids.session_id);
-            }
+        if let Some(known) = self.core.registry().tunnels.get_mut(&ids.tunnel_id)
+            && known
+                .sessions
+                .get(&ids.session_id)
+                .is_some_and(|(_, session)| Arc::ptr_eq(session, &self.session))
+        {
+            known.sessions.remove(&ids.session_id);
         }
         self.core.end_sessions(vec![self.session.clone()]);
     }

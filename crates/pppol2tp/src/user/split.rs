@@ -42,7 +42,9 @@ pub(super) fn complete(packet: &mut [u8], header: &Header) -> Result<(), Bad> {
         return Ok(());
     }
     let covered = packet.get_mut(usize::from(header.csum_start)..).ok_or(Bad)?;
-    let checksum = nonzero(!fold(sum(covered)));
+    let checksum = !fold(sum(covered));
+    let udp = usize::from(header.csum_offset) == UDP_CHECKSUM;
+    let checksum = if udp { nonzero(checksum) } else { checksum };
     let field = covered.get_mut(usize::from(header.csum_offset)..).and_then(<[u8]>::first_chunk_mut);
     *field.ok_or(Bad)? = checksum.to_ne_bytes();
     Ok(())

@@ -28,10 +28,14 @@ impl IdTable {
         page[usize::from(id & 255)] = slot;
     }
 
-    pub(super) fn remove(&mut self, id: u16) {
+    /// Takes an id out, unless it leads to another slot by now.
+    pub(super) fn remove(&mut self, id: u16, slot: u32) {
         let page = &mut self.pages[usize::from(id >> 8)];
         if let Some(entries) = page {
-            entries[usize::from(id & 255)] = NONE;
+            let entry = &mut entries[usize::from(id & 255)];
+            if *entry == slot {
+                *entry = NONE;
+            }
             if entries.iter().all(|&slot| slot == NONE) {
                 *page = None;
             }

@@ -23,15 +23,19 @@ impl Socket {
     pub(super) fn connect(core: Arc<Core>, udp: &Arc<Udp>, config: TunnelConfig) -> Result<Self> {
         let peer = canonical(config.peer);
         if !udp.v6 && peer.is_ipv6() {
-            let message = format!("{peer} is not reachable from the IPv4 socket {}; use an IPv6 socket", udp.local);
+            let message =
+                format!("{peer} is not reachable from the IPv4 socket {}; use an IPv6 socket", udp.local);
             return Err(Error::new(Errno::AfNoSupport, message));
         }
         if let Some(other) = udp.connected.filter(|&connected| connected != peer) {
-            let message = format!("the UDP socket is connected to {other}, the tunnel's peer is {peer}; make them the same");
+            let message = format!(
+                "the UDP socket is connected to {other}, the tunnel's peer is {peer}; make them the same"
+            );
             return Err(Error::new(Errno::Inval, message));
         }
         let mut registry = core.registry();
-        let request = Connect { s_tunnel: config.tunnel_id, d_tunnel: config.peer_tunnel_id, ..Connect::default() };
+        let request =
+            Connect { s_tunnel: config.tunnel_id, d_tunnel: config.peer_tunnel_id, ..Connect::default() };
         let accepted = rules::connect(&request, &Facts { registry: &registry, socket: Some(udp) });
         let (existing, peer_id) = match accepted.map_err(|errno| explain(errno, config.tunnel_id))? {
             Accepted::Management { existing, peer_tunnel, .. } => (existing, peer_tunnel),
@@ -55,7 +59,11 @@ impl Socket {
             peer_id: AtomicU16::new(peer_id),
             peer,
             local: config.local,
-            destination: Destination::new((!connected).then_some(peer), config.local.filter(|_| !connected), udp.v6),
+            destination: Destination::new(
+                (!connected).then_some(peer),
+                config.local.filter(|_| !connected),
+                udp.v6,
+            ),
             udp: Arc::downgrade(udp),
             udp_slot: udp.slot,
             udp_local: udp.local,
@@ -87,7 +95,10 @@ impl Socket {
 fn explain(errno: Errno, id: u16) -> Error {
     match errno {
         Errno::Inval => Error::new(errno, format!("tunnel id {id} is not one: ids are 1 to 65535")),
-        Errno::Exist => Error::new(errno, format!("tunnel id {id} belongs to a tunnel of another UDP socket; take another id")),
+        Errno::Exist => Error::new(
+            errno,
+            format!("tunnel id {id} belongs to a tunnel of another UDP socket; take another id"),
+        ),
         errno => errno.into(),
     }
 }
@@ -123,7 +134,9 @@ impl TunnelSocket for Socket {
             None => Ok(self.core.tunnel_stats(known)),
             Some(id) => match known.sessions.get(&id) {
                 Some((_, session)) => Ok(session.stats()),
-                None => Err(Error::new(Errno::BadR, format!("tunnel {} has no session {id}", self.tunnel.id))),
+                None => {
+                    Err(Error::new(Errno::BadR, format!("tunnel {} has no session {id}", self.tunnel.id)))
+                }
             },
         }
     }

@@ -49,7 +49,9 @@ impl Handle {
             socket,
         });
         let added = udp.clone();
-        core.up.call(move |up| up.add_socket(added))?.map_err(|error| Error::system("watching the UDP socket", &error.into()))?;
+        core.up
+            .call(move |up| up.add_socket(added))?
+            .map_err(|error| Error::system("watching the UDP socket", &error.into()))?;
         core.registry().sockets.insert(slot, udp.clone());
         Ok(Self { core, udp })
     }
@@ -155,6 +157,16 @@ impl UdpHandle for Handle {
 
     fn local_addr(&self) -> Result<SocketAddr> {
         Ok(self.udp.local)
+    }
+
+    fn set_dont_fragment(&self, on: bool) -> Result<()> {
+        let (level, name, values) = if self.udp.v6 {
+            (libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER, [libc::IPV6_PMTUDISC_DONT, libc::IPV6_PMTUDISC_DO])
+        } else {
+            (libc::SOL_IP, libc::IP_MTU_DISCOVER, [libc::IP_PMTUDISC_DONT, libc::IP_PMTUDISC_DO])
+        };
+        sys::set_option(self.udp.fd(), level, name, values[usize::from(on)])
+            .map_err(|error| Error::system("setting whether messages may be fragmented", &error))
     }
 }
 

@@ -30,8 +30,12 @@ fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface
     let Mode { vnet, tso, uso, .. } = core.mode;
     let system = |error: io::Error| {
         let hint = match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => "; run as root or with CAP_NET_ADMIN and access to /dev/net/tun",
-            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => "; this needs /dev/net/tun: load the module 'tun', or give the container the device",
+            Some(libc::EPERM | libc::EACCES) => {
+                "; run as root or with CAP_NET_ADMIN and access to /dev/net/tun"
+            }
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => {
+                "; this needs /dev/net/tun: load the module 'tun', or give the container the device"
+            }
             Some(libc::EBUSY) => "; an interface of this name exists: take another name",
             _ => "",
         };
@@ -50,7 +54,9 @@ fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface
         let offers = [(tso && uso, CSUM | TSO | USO), (tso, CSUM | TSO), (true, CSUM), (true, 0)];
         let wanted = offers.iter().filter(|(wanted, _)| *wanted);
         let mut taken = wanted.skip_while(|(_, flags)| sys::set_tun_offload(&tun, *flags).is_err());
-        taken.next().ok_or_else(|| Error::new(Errno::Io, format!("{name}: TUNSETOFFLOAD is refused; use the mode 'no-vnet'")))?;
+        taken.next().ok_or_else(|| {
+            Error::new(Errno::Io, format!("{name}: TUNSETOFFLOAD is refused; use the mode 'no-vnet'"))
+        })?;
     }
     // Nobody has a use for router advertisements and duplicate address detection inside the tunnel;
     // where the file is missing, there is no IPv6.
@@ -61,7 +67,8 @@ fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface
         core.netlink.set_mtu(index, mtu)?;
         Ok(index)
     };
-    let index = prepare().map_err(|error: io::Error| Error::system(format!("preparing the interface '{name}'"), &error))?;
+    let index = prepare()
+        .map_err(|error: io::Error| Error::system(format!("preparing the interface '{name}'"), &error))?;
     let slot = core.registry().interface_slots.get();
     let (mtu, alive, merge) = (AtomicU16::new(mtu), AtomicBool::new(true), AtomicBool::new(vnet));
     Ok(Arc::new(Interface { name, index, slot, tun, vnet, merge, shared, mtu, alive }))
@@ -137,15 +144,19 @@ impl Bound {
         if !state.interface.shared {
             start(&core, &state.interface, Arc::default())?;
         }
-        let (slot, up, down) = (session.slot, state.clone(), state.clone());
-        core.down.call(move |threads| threads.bind(slot, down))?.map_err(|prefix| {
-            let message = format!("{}/{} belongs to another session of the interface", prefix.address, prefix.len);
+        let (ours, unit) = (session.clone(), state.clone());
+        core.down.call(move |threads| threads.bind(&ours, unit))?.map_err(|prefix| {
+            let message =
+                format!("{}/{} belongs to another session of the interface", prefix.address, prefix.len);
             Error::new(Errno::Exist, message)
         })?;
-        core.up.call(move |threads| threads.bind(slot, up))?;
+        let (ours, unit) = (session.clone(), state.clone());
+        core.up.call(move |threads| threads.bind(&ours, unit))?;
         *lock(&session.unit) = Some(state.clone());
         core.control(session.mask(), &*session, format_args!("bound to {}", state.interface.name));
-        Ok(Self { core, session, state })
+        let bound = Self { core, session, state };
+        // It may have ended meanwhile, and has told those units that it knew of.
+        alive(&bound.session).map(|()| bound)
     }
 
     fn own(&self) -> Result<&Interface> {
@@ -233,12 +244,10 @@ fn add_address(core: &Core, interface: &Interface, address: Prefix, peer: Option
 impl Drop for Bound {
     fn drop(&mut self) {
         *lock(&self.session.unit) = None;
-        let slot = self.session.slot;
-        if self.session.alive.load(Relaxed) {
-            // Errors say that the thread is gone, and the binding with it.
-            let _ = self.core.up.call(move |threads| threads.unbind(slot));
-            let _ = self.core.down.call(move |threads| threads.unbind(slot));
-        }
+        let (up, down) = (self.session.clone(), self.session.clone());
+        // Errors say that the thread is gone, and the binding with it.
+        let _ = self.core.up.call(move |threads| threads.unbind(&up));
+        let _ = self.core.down.call(move |threads| threads.unbind(&down));
         if !self.state.interface.shared {
             stop(&self.core, &self.state.interface);
         }
@@ -257,9 +266,9 @@ impl Shared {
     pub(super) fn make(core: Arc<Core>, config: &SharedConfig) -> Result<Self> {
         let interface = open(&core, &config.name, config.mtu, true)?;
         start(&core, &interface, Arc::default())?;
-        core.netlink.set_up(interface.index, true).map_err(|error| {
-            Error::system(format!("setting {} up", interface.name), &error)
-        })?;
+        core.netlink
+            .set_up(interface.index, true)
+            .map_err(|error| Error::system(format!("setting {} up", interface.name), &error))?;
         core.registry().shared.insert(interface.name.clone(), interface.clone());
         Ok(Self { core, interface })
     }
@@ -284,7 +293,10 @@ impl SharedInterface for Shared {
 
     fn add_route(&self, prefix: Prefix) -> Result<()> {
         self.core.netlink.add_route(self.interface.index, prefix).map_err(|error| {
-            Error::system(format!("routing {}/{} to {}", prefix.address, prefix.len, self.interface.name), &error)
+            Error::system(
+                format!("routing {}/{} to {}", prefix.address, prefix.len, self.interface.name),
+                &error,
+            )
         })
     }
 }
@@ -295,10 +307,16 @@ impl Drop for Shared {
         self.core.registry().shared.remove(&self.interface.name);
         let sessions: Vec<_> = {
             let registry = self.core.registry();
-            registry.tunnels.values().flat_map(|known| known.sessions.values().map(|(_, s)| s.clone())).collect()
+            registry
+                .tunnels
+                .values()
+                .flat_map(|known| known.sessions.values().map(|(_, s)| s.clone()))
+                .collect()
         };
         for session in sessions {
-            if let Some(unit) = lock(&session.unit).as_ref().filter(|unit| unit.interface.slot == self.interface.slot) {
+            if let Some(unit) =
+                lock(&session.unit).as_ref().filter(|unit| unit.interface.slot == self.interface.slot)
+            {
                 unit.close();
             }
         }

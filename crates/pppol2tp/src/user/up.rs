@@ -29,13 +29,13 @@ use l2tp_data::stats::Rx;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
+use super::Mode;
 use super::coalesce::{Coalescer, Output};
 use super::log::{Dump, Log};
 use super::state::{self, CONTROL, FRAMES, Interface, OTHER, Session, Sink, Tunnel, Udp, UnitState};
 use super::table::{self, IdTable};
 use super::vnet;
 use super::worker::{Commands, WAKE, at, put, take};
-use super::Mode;
 use crate::netlink::Netlink;
 use crate::sys::{self, Received, RecvBatch};
 use crate::{DebugMask, PassedUp, Reason};
@@ -168,7 +168,7 @@ impl Up {
     pub(super) fn remove_tunnel(&mut self, slot: u32) {
         if let Some(tunnel) = take(&mut self.tunnels, slot) {
             self.zero_ids -= usize::from(tunnel.shared.accept_zero_id);
-            self.tunnel_ids.remove(tunnel.shared.id);
+            self.tunnel_ids.remove(tunnel.shared.id, slot);
         }
     }
 
@@ -181,16 +181,22 @@ impl Up {
     }
 
     pub(super) fn remove_session(&mut self, slot: u32) {
-        if let Some(session) = take(&mut self.sessions, slot) {
-            if let Some(tunnel) = at(&mut self.tunnels, session.shared.tunnel.slot) {
-                tunnel.sessions.remove(session.shared.ids.session_id);
-            }
+        if let Some(session) = take(&mut self.sessions, slot)
+            && let Some(tunnel) = at(&mut self.tunnels, session.shared.tunnel.slot)
+        {
+            tunnel.sessions.remove(session.shared.ids.session_id, slot);
         }
     }
 
+    /// A session's half. `None` once it has ended: its slot may be another's by now.
+    fn half(&mut self, session: &Arc<Session>) -> Option<&mut RxSession> {
+        at(&mut self.sessions, session.slot).filter(|half| Arc::ptr_eq(&half.shared, session))
+    }
+
     /// Takes over options from the caller's side. A reorder timeout of 0 lets out what is held.
-    pub(super) fn set_options(&mut self, slot: u32, options: state::Options) {
-        if let Some(session) = at(&mut self.sessions, slot) {
+    pub(super) fn set_options(&mut self, session: &Arc<Session>, options: state::Options) {
+        let slot = session.slot;
+        if let Some(session) = self.half(session) {
             session.rx.recv_seq = options.recv_seq;
             session.rx.lns_mode = options.lns_mode;
             session.rx.reorder_timeout = u64::from(options.reorder_timeout) * 1000;
@@ -204,15 +210,15 @@ impl Up {
         }
     }
 
-    pub(super) fn bind(&mut self, slot: u32, state: Arc<UnitState>) {
-        if let Some(session) = at(&mut self.sessions, slot) {
+    pub(super) fn bind(&mut self, session: &Arc<Session>, state: Arc<UnitState>) {
+        if let Some(session) = self.half(session) {
             let sources = state.interface.shared.then(|| table::keys(&state.addresses));
             session.unit = Some(RxUnit { state, sources });
         }
     }
 
-    pub(super) fn unbind(&mut self, slot: u32) {
-        if let Some(session) = at(&mut self.sessions, slot) {
+    pub(super) fn unbind(&mut self, session: &Arc<Session>) {
+        if let Some(session) = self.half(session) {
             session.unit = None;
         }
     }
@@ -237,7 +243,8 @@ impl Up {
     }
 
     fn run_timers(&mut self) {
-        let Some(first) = self.timers.peek().map(|Reverse((at, _))| *at).into_iter().chain(self.path_check).min()
+        let Some(first) =
+            self.timers.peek().map(|Reverse((at, _))| *at).into_iter().chain(self.path_check).min()
         else {
             return;
         };
@@ -276,7 +283,8 @@ impl Up {
         if too_big {
             let now = self.log.now();
             for slot in 0..self.tunnels.len() {
-                if at(&mut self.tunnels, slot as u32).is_some_and(|tunnel| tunnel.shared.udp_slot == udp.slot) {
+                if at(&mut self.tunnels, slot as u32).is_some_and(|tunnel| tunnel.shared.udp_slot == udp.slot)
+                {
                     self.follow_path(slot as u32, now);
                 }
             }
@@ -298,7 +306,8 @@ impl Up {
             return;
         }
         for session in self.sessions.iter().flatten().filter(|session| session.shared.tunnel.slot == slot) {
-            let Some(unit) = session.unit.as_ref().map(|unit| &unit.state).filter(|unit| !unit.interface.shared)
+            let Some(unit) =
+                session.unit.as_ref().map(|unit| &unit.state).filter(|unit| !unit.interface.shared)
             else {
                 continue;
             };
@@ -358,10 +367,11 @@ impl Up {
     #[inline]
     fn find(&mut self, socket: u32, header: &Header, from: SocketAddr) -> Option<(u32, u32)> {
         let ids = [header.tunnel_id, header.session_id];
-        if let Some((last_ids, last_socket, found)) = self.last {
-            if last_ids == ids && last_socket == socket {
-                return Some(found);
-            }
+        if let Some((last_ids, last_socket, found)) = self.last
+            && last_ids == ids
+            && last_socket == socket
+        {
+            return Some(found);
         }
         let tunnel = match header.tunnel_id {
             0 if self.zero_ids > 0 => {
@@ -379,7 +389,14 @@ impl Up {
     }
 
     #[inline]
-    fn data(&mut self, (tunnel, slot): (u32, u32), header: &Header, from: SocketAddr, range: Range<usize>, now: u64) {
+    fn data(
+        &mut self,
+        (tunnel, slot): (u32, u32),
+        header: &Header,
+        from: SocketAddr,
+        range: Range<usize>,
+        now: u64,
+    ) {
         let held = at(&mut self.sessions, slot).and_then(|entry| entry.held.as_ref());
         if held.and_then(|held| held.queue.deadline()).is_some_and(|deadline| now >= deadline) {
             // The timer was due before this message came.
@@ -438,7 +455,8 @@ impl Up {
     #[inline]
     fn deliver(&mut self, slot: u32, range: Range<usize>, now: u64) {
         let arena = self.batch.arena();
-        let mut writer = Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
+        let mut writer =
+            Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
         let Some((unit, frame)) = writer.classify(slot, &arena[range.clone()]) else { return };
         let interface = &unit.state.interface;
         let packet = range.start + frame.information..range.end;
@@ -476,7 +494,8 @@ impl Up {
 
     /// Delivers a frame that stands elsewhere, behind what the coalescer has of its interface.
     fn deliver_held(&mut self, slot: u32, bytes: &[u8], now: u64) {
-        let mut writer = Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
+        let mut writer =
+            Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         self.coalescer.flush_interface(self.batch.arena(), interface.slot, &mut writer);
@@ -484,7 +503,8 @@ impl Up {
     }
 
     fn flush(&mut self, now: u64) {
-        let mut writer = Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
+        let mut writer =
+            Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
         self.coalescer.flush(self.batch.arena(), &mut writer);
     }
 }
@@ -511,8 +531,7 @@ fn pass_up(udp: &Udp, message: &Received, bytes: &[u8], reason: Reason, log: &Lo
         Reason::UnknownSession => (OTHER, &counters.unknown_session, &counters.other_dropped),
     };
     counter.add(1);
-    let passed =
-        || PassedUp { datagram: bytes.into(), from: message.from, local: message.local, reason };
+    let passed = || PassedUp { datagram: bytes.into(), from: message.from, local: message.local, reason };
     if !udp.inbox.push(class, state::UP_LIMITS[class], passed) {
         dropped.add(1);
         log.dropped(udp.local, "passed_up_dropped");

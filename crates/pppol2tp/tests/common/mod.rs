@@ -41,6 +41,16 @@ pub fn receive(socket: &UdpSocket) -> Result<Vec<u8>, String> {
     Ok(buffer)
 }
 
+/// What a peer receives next, but for what IPv6 says of itself on an interface that is up.
+pub fn wire(peer: &UdpSocket) -> Vec<u8> {
+    loop {
+        let datagram = receive(peer).expect("a datagram");
+        if !datagram.windows(4).any(|bytes| bytes == [0xff, 3, 0, 0x57]) {
+            return datagram;
+        }
+    }
+}
+
 /// A message: a header of 16-bit words in network order, and what stands behind it.
 pub fn message(header: &[u16], payload: &[u8]) -> Vec<u8> {
     let header = header.iter().flat_map(|word| word.to_be_bytes());

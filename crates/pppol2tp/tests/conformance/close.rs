@@ -1,16 +1,14 @@
 //! Closing in any order: nothing is left, and the others are told (§11).
 
 mod netns {
-    use std::io::{BufRead, BufReader, Write};
     use std::net::UdpSocket;
-    use std::process::{Command, Stdio};
 
     use nix::net::if_::if_nametoindex;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use pppol2tp::user::{Config, UserDriver};
     use pppol2tp::{Driver, Errno, SessionSocket, SocketOption, TunnelSocket, UdpHandle, Unit, UnitConfig};
 
-    use crate::common::{Bed, IDS, PATIENCE, in_netns, message, tunnel_to, udp};
+    use crate::common::{Bed, IDS, PATIENCE, in_netns, message, tunnel_to, udp, wire};
     use crate::world::{FRAME, HDLC};
 
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -259,41 +257,39 @@ mod netns {
         });
     }
 
-    const CRASHES: &str = "OL2TP_TEST_CRASHES";
-
-    /// §15: the daemon is killed with sessions up; the system is as before.
+    /// All at once, again and again: the next ones find everything as it was.
     #[test]
-    fn killed_with_sessions_up() {
-        if std::env::var_os(CRASHES).is_some() {
-            let bed = Bed::new(Config::default());
-            let unit = bed.session.unit(UnitConfig::default()).expect("a unit");
-            let local = bed.handle.local_addr().expect("its address");
-            let mut out = std::io::stderr();
-            writeln!(out, "\nup {} {local}", unit.interface()).expect("written");
-            bed.handle.recv_timeout(PATIENCE * 100);
-            return;
-        }
+    fn at_the_same_time() {
         in_netns(|| {
-            let mut child = Command::new(std::env::current_exe().expect("this test"))
-                .args(["--exact", "close::netns::killed_with_sessions_up", "--nocapture"])
-                .env(CRASHES, "1")
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("a child");
-            let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-            let up = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("up ").map(String::from));
-            let up = up.expect("the child's driver is up");
-            let (interface, local) = up.split_once(' ').expect("both");
-            if_nametoindex(interface).expect("the interface is there");
-            UdpSocket::bind(local).expect_err("the port is taken");
-            child.kill().expect("killed");
-            child.wait().expect("dead");
-            if_nametoindex(interface).expect_err("the interface is gone");
-            UdpSocket::bind(local).expect("the port is free");
-            let after = Bed::on(udp(local), udp("127.0.0.1:0"), Config::default(), IDS);
-            let unit = after.session.unit(UnitConfig::default()).expect("a unit");
-            assert_eq!(unit.interface(), interface);
+            let driver = UserDriver::new(Config::default()).expect("a driver");
+            let peer = udp("127.0.0.1:0");
+            for _ in 0..50 {
+                let handle = driver.attach(udp("127.0.0.1:0")).expect("attached");
+                let tunnel = tunnel_to(peer.local_addr().expect("its address"), 1);
+                let management = handle.tunnel(tunnel).expect("a tunnel");
+                let session = driver.session(IDS).expect("a session");
+                let unit = session.unit(UnitConfig::default()).expect("a unit");
+                unit.send(FRAME).expect("sent");
+                assert_eq!(wire(&peer), message(&[2, 2, 20], HDLC));
+                peer.send_to(&message(&[2, 1, 10], HDLC), handle.local_addr().expect("its address"))
+                    .expect("sent");
+                assert_eq!(unit.recv_timeout(&mut [0; 100], PATIENCE), Ok(Some(FRAME.len())));
+                unit.set_up(true).expect("up");
+                let interface = unit.interface();
+                std::thread::scope(|scope| {
+                    scope.spawn(|| drop(unit));
+                    scope.spawn(|| drop(session));
+                    scope.spawn(|| drop(management));
+                    scope.spawn(|| drop(handle));
+                });
+                if_nametoindex(interface.as_str()).expect_err("the interface is gone");
+                let snapshot = driver.snapshot();
+                assert!(
+                    snapshot.sockets.is_empty()
+                        && snapshot.tunnels.is_empty()
+                        && snapshot.sessions.is_empty()
+                );
+            }
         });
     }
 }

@@ -68,6 +68,7 @@ rows! {
     descriptor_serves_another_encapsulation "2.4" NOTHING [
         connect(X, tunnel(1, 2).fd(Fd::Encapsulating)).fails(Busy),
     ];
+    // Of this home alone: the kernel's has nothing to be given a socket by.
     descriptor_was_not_given_to_the_driver "2.2" NOTHING [
         connect(X, tunnel(1, 2).fd(Fd::Stranger)).fails(BadF),
     ];

@@ -2,7 +2,6 @@
 
 use pppol2tp::Errno::*;
 use pppol2tp::SocketOption::*;
-use pppol2tp::data::rules::PPPIOCGCHAN;
 
 use crate::common::message;
 use crate::rows;
@@ -61,7 +60,7 @@ rows! {
     send_on_a_dead_session "11" SESSION [Step::CloseUdp(A), send(S, FRAME).fails(NotConn)];
     send_on_a_dead_management_socket "5" TUNNEL [Step::CloseUdp(A), send(M, FRAME).fails(NotConn)];
     send_while_bound "5" SESSION [
-        ioctl(S, PPPIOCGCHAN, -1).int(0),
+        Step::Channel(S),
         sends(FRAME),
         wire(message(&[0x0002, 2, 20], HDLC)),
     ];
@@ -102,7 +101,7 @@ rows! {
     ];
     recv_while_bound "6" SESSION [
         arrives(message(&[2, 1, 10], HDLC)),
-        ioctl(S, PPPIOCGCHAN, -1).int(0),
+        Step::Channel(S),
         recv(S).fails(Io),
     ];
     recv_on_a_new_socket "6" NOTHING [recv(X).fails(Again)];
@@ -134,7 +133,7 @@ rows! {
         Call::PeerName(S).gives(Value::Name(session(1, 2, 10, 20).udp(A))),
     ];
     name_while_bound "6" SESSION [
-        ioctl(S, PPPIOCGCHAN, -1).int(0),
+        Step::Channel(S),
         Call::SockName(S).gives(Value::Name(session(1, 2, 10, 20).udp(A))),
     ];
     name_of_a_dead_session "6" SESSION [

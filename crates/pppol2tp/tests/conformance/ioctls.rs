@@ -42,14 +42,15 @@ rows! {
 
     channel_gives_an_index_and_binds "8" SESSION [
         recv(S).fails(Again),
-        ioctl(S, PPPIOCGCHAN, -1).int(0),
+        Step::Channel(S),
         recv(S).fails(Io),
-        ioctl(S, PPPIOCGCHAN, -1).int(0),
+        Step::Channel(S),
         recv(S).fails(Io),
     ];
     channels_of_two_sessions_differ "8" SESSION [
         connect(S2, session(1, 2, 11, 21)).ok(),
-        Step::Channels(S, S2),
+        Step::Channel(S),
+        Step::Channel(S2),
         recv(S).fails(Io),
         recv(S2).fails(Io),
     ];

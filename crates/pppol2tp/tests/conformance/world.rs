@@ -133,8 +133,8 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Call(Call, Result<Value, Errno>),
-    /// A session has another channel index than another one.
-    Channels(usize, usize),
+    /// PPPIOCGCHAN gives an index, the same each time and to no other socket.
+    Channel(usize),
     /// Closes a PPPoX socket.
     Close(usize),
     /// Drops a UDP handle.
@@ -282,6 +282,7 @@ struct Udp {
 struct World {
     driver: UserDriver,
     sockets: Vec<Option<PppoxSocket>>,
+    channels: Vec<(usize, i32)>,
     udp: Vec<Option<Udp>>,
     raw: [Option<UdpSocket>; 3],
     /// Raw sockets that sent to UDP sockets, and whether the driver has taken it.
@@ -301,6 +302,7 @@ impl World {
         Self {
             driver: UserDriver::new(Config { mode, ..Config::default() }).expect("a driver"),
             sockets: Vec::new(),
+            channels: Vec::new(),
             udp: Vec::new(),
             raw: [const { None }; 3],
             sent: Vec::new(),
@@ -385,9 +387,11 @@ impl World {
         }
         match step {
             Step::Call(call, expected) => self.expect(call, expected),
-            Step::Channels(a, b) => {
-                let (a, b) = (self.channel(*a)?, self.channel(*b)?);
-                if a == b { Err(format!("both have channel {a}")) } else { Ok(()) }
+            Step::Channel(at) => {
+                let index = self.channel(*at)?;
+                let taken = self.channels.iter().any(|(other, known)| (other == at) != (*known == index));
+                self.channels.push((*at, index));
+                if taken { Err(format!("index {index}: {:?}", self.channels)) } else { Ok(()) }
             }
             Step::Close(at) => {
                 self.sockets[*at] = None;
