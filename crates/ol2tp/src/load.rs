@@ -29,6 +29,8 @@ const WINDOW: u64 = 512;
 const BURST: usize = 64;
 /// Frames that have not arrived after this long are lost.
 const LOST: Duration = Duration::from_millis(20);
+/// How long a UDP receiver rests.
+const REST: Duration = Duration::from_micros(50);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// From one namespace to an address in another.
@@ -121,6 +123,7 @@ impl Load {
         let receiver = to.enter(|| UdpSocket::bind(any))?;
         SockRef::from(&receiver).set_recv_buffer_size(4 << 20)?;
         setsockopt(&receiver, UdpGroSegment, &true)?;
+        receiver.set_nonblocking(true)?;
         let port = receiver.local_addr()?.port();
         let flow = |&(source, target): &(IpAddr, IpAddr)| {
             let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
@@ -130,11 +133,6 @@ impl Load {
         let senders: Vec<_> = from.enter(|| flows.iter().map(flow).collect::<io::Result<_>>())?;
 
         let mut load = Self::new();
-        let waiting = receiver.try_clone()?;
-        load.sockets.push(Box::new(move || {
-            // It wakes the receiver; an unconnected socket complains all the same.
-            let _ = SockRef::from(&waiting).shutdown(Shutdown::Both);
-        }));
         let received = Arc::clone(&load.received);
         let sender = load.spawn("udp-send", move |stop| send_udp(&senders, burst, &received, stop))?;
         let received = Arc::clone(&load.received);
@@ -259,16 +257,23 @@ fn send_udp(sockets: &[UdpSocket], burst: usize, received: &AtomicU64, stop: &At
     }
 }
 
+/// Waking a thread for every frame would cost more than the frame: the receiver takes what is there
+/// and rests, as a network card holds back its interrupts.
 fn receive_udp(socket: &UdpSocket, received: &AtomicU64, sender: &Thread, stop: &AtomicBool) {
-    const WAKE: u64 = (BURST * PAYLOAD) as u64;
     let mut buffer = vec![0; 1 << 16];
     while !stop.load(Relaxed) {
-        if let Ok(n) = socket.recv(&mut buffer) {
-            let before = received.fetch_add(n as u64, Relaxed);
-            if before / WAKE != (before + n as u64) / WAKE {
-                sender.unpark();
+        let mut bytes = 0;
+        while let Ok(n) = socket.recv(&mut buffer) {
+            bytes += n as u64;
+            if n == 0 || bytes >= WINDOW * PAYLOAD as u64 {
+                break;
             }
         }
+        if bytes > 0 {
+            received.fetch_add(bytes, Relaxed);
+            sender.unpark();
+        }
+        thread::sleep(REST);
     }
 }
 
