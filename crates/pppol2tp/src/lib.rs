@@ -155,7 +155,8 @@ pub trait Unit: Send + Sync {
     /// Sets an own interface up or down.
     fn set_up(&self, up: bool) -> Result<()>;
     /// Gives an own interface an address; `peer` is the other end of the link, else the prefix
-    /// length counts.
+    /// length counts. Set the interface up first: the kernel may else leave out the route to an IPv6
+    /// peer, and even then installs it a little later.
     fn add_address(&self, address: Prefix, peer: Option<IpAddr>) -> Result<()>;
 }
 

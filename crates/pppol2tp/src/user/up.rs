@@ -76,8 +76,8 @@ struct RxUnit {
 struct Held {
     queue: Reorder,
     frames: [Vec<u8>; SLOTS],
-    /// A timer of the thread will look at it.
-    armed: bool,
+    /// When a timer of the thread will look at it.
+    armed: Option<u64>,
 }
 
 /// The thread's state. Callers change it through its mailbox.
@@ -202,7 +202,7 @@ impl Up {
             session.rx.reorder_timeout = u64::from(options.reorder_timeout) * 1000;
             if options.reorder_timeout != 0 && session.held.is_none() {
                 let frames = [const { Vec::new() }; SLOTS];
-                session.held = Some(Box::new(Held { queue: Reorder::new(), frames, armed: false }));
+                session.held = Some(Box::new(Held { queue: Reorder::new(), frames, armed: None }));
             }
             let now = self.log.now();
             self.release(slot, now);
@@ -257,8 +257,9 @@ impl Up {
                 break;
             }
             self.timers.pop();
-            if let Some(held) = at(&mut self.sessions, slot).and_then(|session| session.held.as_mut()) {
-                held.armed = false;
+            let held = at(&mut self.sessions, slot).and_then(|session| session.held.as_mut());
+            if let Some(held) = held.filter(|held| held.armed == Some(deadline)) {
+                held.armed = None;
             }
             self.release(slot, now);
         }
@@ -474,8 +475,9 @@ impl Up {
             let Some(held) = &mut entry.held else { return };
             let sink = Sink { session: &entry.shared, log: &self.log, now };
             let Some(at) = entry.rx.release(now, &mut held.queue, &sink) else {
-                if let (false, Some(deadline)) = (held.armed, held.queue.deadline()) {
-                    held.armed = true;
+                let due = held.queue.deadline().filter(|due| held.armed.is_none_or(|armed| *due < armed));
+                if let Some(deadline) = due {
+                    held.armed = Some(deadline);
                     self.timers.push(Reverse((deadline, slot)));
                 }
                 entry.shared.nr.store(entry.rx.nr(), Relaxed);
