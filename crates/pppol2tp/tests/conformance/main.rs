@@ -1,4 +1,4 @@
-//! The driver behaves as its specification says: one test per row, each named by its section.
+//! The driver behaves as `docs/driver.md` says: one test per row, each with its section there.
 //!
 //! The rows go through the driver's socket interface and real datagrams, so that every home of the
 //! driver can be held against them. Rows that need an interface run in a network namespace of their
