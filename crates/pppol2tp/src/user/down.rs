@@ -29,7 +29,7 @@ use super::split::{self, Segments};
 use super::state::{Counter, Interface, Session, Udp, UnitState};
 use super::table::{AddressTable, inner_address};
 use super::vnet;
-use super::worker::{Commands, WAKE, at, put, take};
+use super::worker::{self, Commands, WAKE, at, put, take};
 use crate::sys::{MESSAGES, Outgoing, SendBatch};
 use crate::{DebugMask, Prefix};
 
@@ -101,7 +101,7 @@ impl Down {
     pub(super) fn run(mut self, commands: &Commands<Self>) {
         let mut events = [EpollEvent::empty(); 64];
         loop {
-            let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            let count = match worker::wait(&self.epoll, &mut events, EpollTimeout::NONE) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(error) => return tracing::error!(target: "pppol2tp", "sending ends: epoll: {error}"),

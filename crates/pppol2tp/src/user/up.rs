@@ -35,7 +35,7 @@ use super::log::{Dump, Log};
 use super::state::{self, CONTROL, FRAMES, Interface, OTHER, Session, Sink, Tunnel, Udp, UnitState};
 use super::table::{self, IdTable};
 use super::vnet;
-use super::worker::{Commands, WAKE, at, put, take};
+use super::worker::{self, Commands, WAKE, at, put, take};
 use crate::netlink::Netlink;
 use crate::sys::{self, Received, RecvBatch};
 use crate::{DebugMask, PassedUp, Reason};
@@ -122,7 +122,7 @@ impl Up {
     pub(super) fn run(mut self, commands: &Commands<Self>) {
         let mut events = [EpollEvent::empty(); 64];
         loop {
-            let count = match self.epoll.wait(&mut events, self.timeout()) {
+            let count = match worker::wait(&self.epoll, &mut events, self.timeout()) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(error) => return tracing::error!(target: "pppol2tp", "receiving ends: epoll: {error}"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::{io, thread};
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::{Errno, Error, Result};
@@ -98,6 +98,22 @@ impl<T> Commands<T> {
             }
         }
     }
+}
+
+/// How often a thread looks for more before it sleeps.
+const LOOKS: usize = 2;
+
+/// Waits for events. Before it sleeps it looks again and gives way to others in between: while data
+/// flows, that costs less than to fall asleep and be woken, and what has gathered meanwhile makes
+/// longer batches.
+pub(super) fn wait(epoll: &Epoll, events: &mut [EpollEvent], timeout: EpollTimeout) -> nix::Result<usize> {
+    for _ in 0..LOOKS {
+        match epoll.wait(events, EpollTimeout::ZERO) {
+            Ok(0) => thread::yield_now(),
+            found => return found,
+        }
+    }
+    epoll.wait(events, timeout)
 }
 
 /// Puts a value into its slot of a table, which grows as needed.
