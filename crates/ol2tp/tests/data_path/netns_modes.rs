@@ -107,7 +107,8 @@ fn sequence_numbers_switched_while_data_flows() {
     let (one, two) = pair(Mode::OFFLOAD);
     // The LNS switches, the LAC follows.
     one.session.set(SocketOption::LnsMode, 1).unwrap();
-    let bytes = pattern(8 << 20);
+    let bytes = pattern(16 << 20);
+    let mut switched = 0;
     std::thread::scope(|scope| {
         let transfer = scope.spawn(|| tcp_both_ways(&two, &one, one.v4, &bytes));
         // What is under way while the LNS switches is dropped (an LNS that sends numbers
@@ -118,9 +119,11 @@ fn sequence_numbers_switched_while_data_flows() {
                 on ^= 1;
                 one.session.set(SocketOption::SendSeq, on).unwrap();
                 next = one.counter("rx_packets") + 1000;
+                switched += 1;
             }
             std::thread::yield_now();
         }
     });
     assert!(one.counter("rx_packets") > 1000 && two.counter("rx_packets") > 1000);
+    assert!(switched >= 3, "switched {switched} times while data flowed");
 }
