@@ -1,7 +1,7 @@
 //! Whatever offloads are in use: the bytes are the same, the order is kept, nothing is dropped.
 
-use std::net::{IpAddr, UdpSocket};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 use ol2tp::bed::Space;
 use pppol2tp::SocketOption;
@@ -109,12 +109,21 @@ fn sequence_numbers_switched_while_data_flows() {
     one.session.set(SocketOption::LnsMode, 1).unwrap();
     let bytes = pattern(16 << 20);
     let mut switched = 0;
+    let (here, there) = (SocketAddr::new(one.v4, 0), SocketAddr::new(two.v4, 9));
+    let keepalive = one.space.enter(|| UdpSocket::bind(here)).unwrap();
     std::thread::scope(|scope| {
         let transfer = scope.spawn(|| tcp_both_ways(&two, &one, one.v4, &bytes));
         // What is under way while the LNS switches is dropped (an LNS that sends numbers
         // wants them), so TCP gets time to recover in between.
-        let (mut on, mut next) = (0, 500);
+        let (mut on, mut next, mut alive) = (0, 500, Instant::now());
         while !transfer.is_finished() {
+            // The LAC learns of the switch from the LNS's next frame. One that has nothing left to
+            // say but acknowledgements would wait for it forever: PPP's echoes are missing here.
+            if alive.elapsed() > Duration::from_millis(10) {
+                alive = Instant::now();
+                // Refused once the LAC's end has said that nobody listens.
+                let _ = keepalive.send_to(&[0], there);
+            }
             if one.counter("rx_packets") >= next {
                 on ^= 1;
                 one.session.set(SocketOption::SendSeq, on).unwrap();
