@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use l2tp_data::header;
 use l2tp_data::stats::Rx;
-use ol2tp_bench::{Bed, Stream, in_order, swapped};
+use ol2tp_bench::{Endpoint, Stream, in_order, late};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -22,27 +22,27 @@ fn main() {
         (false, false, in_order as fn(u16) -> u16),
         (true, false, in_order),
         (true, true, in_order),
-        (true, true, swapped),
+        (true, true, late),
     ] {
-        let mut bed = Bed::new(1, reorder);
+        let mut end = Endpoint::new(1, reorder);
         let mut stream = Stream::new(1, sequence);
         let mut delivered = 0;
         let count = allocations(|| {
             for _ in 0..FRAMES {
-                delivered += bed.receive(stream.next(ns)).0 as u64;
+                delivered += end.receive(stream.next(ns)) as u64;
             }
         });
         assert_eq!(count, 0, "receive, sequence {sequence}, reorder {reorder}");
         assert_eq!(delivered, FRAMES);
-        assert_eq!(bed.count(Rx::Packets), FRAMES);
-        assert_eq!(bed.count(Rx::Errors), 0);
+        assert_eq!(end.count(Rx::Packets), FRAMES);
+        assert_eq!(end.count(Rx::Errors), 0);
     }
 
-    let mut bed = Bed::new(1, false);
+    let mut end = Endpoint::new(1, false);
     let count = allocations(|| {
         for send_seq in [false, true] {
             for _ in 0..FRAMES {
-                black_box(bed.transmit(1, send_seq, &mut [0; header::MAX]));
+                black_box(end.transmit(1, send_seq, &mut [0; header::MAX]));
             }
         }
     });

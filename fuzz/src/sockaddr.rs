@@ -103,9 +103,10 @@ fn connect(address: &SockAddr, facts: &Facts) {
         Ok(Accepted::Session { tunnel, session, peer_tunnel, peer_session }) => {
             let ids = (tunnel.get(), session.get(), peer_session.get());
             assert_eq!(ids, (request.s_tunnel, request.s_session, request.d_session));
-            assert!(peer_tunnel == request.d_tunnel || request.d_tunnel == 0);
-            let open = facts.tunnel.is_some_and(|tunnel| tunnel.state == TunnelState::Open);
-            assert!(open && !facts.has_session && facts.socket == Socket::New);
+            let known = facts.tunnel.expect("a session's tunnel is there");
+            let peer = if known.peer_tunnel == 0 { request.d_tunnel } else { known.peer_tunnel };
+            assert_eq!(peer_tunnel, peer);
+            assert!(known.state == TunnelState::Open && !facts.has_session && facts.socket == Socket::New);
         }
     }
 }

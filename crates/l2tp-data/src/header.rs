@@ -151,8 +151,7 @@ impl Message {
     pub fn payload(&self, datagram: &[u8]) -> Result<Range<usize>, Malformed> {
         let mut at = self.at;
         if self.offset {
-            let message = datagram.get(..self.len).ok_or(Malformed::Offset)?;
-            at += 2 + be16(message, at).ok_or(Malformed::Offset)? as usize;
+            at += 2 + be16(datagram, at).ok_or(Malformed::Offset)? as usize;
         }
         if at > self.len {
             return Err(Malformed::Offset);

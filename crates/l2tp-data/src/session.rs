@@ -278,14 +278,14 @@ fn deliver(len: usize, count: &impl Count<Rx>) -> Verdict {
 /// The transmit half.
 #[derive(Clone, Debug)]
 pub struct Transmit {
-    tunnel_id: u16,
+    /// The peer's tunnel id; 0 while not known.
+    pub tunnel_id: u16,
     session_id: u16,
     ns: u16,
 }
 
 impl Transmit {
-    /// A half that sends to these ids of the peer's, from Ns 0. A peer tunnel id of 0 is what a
-    /// management socket's connect may leave.
+    /// A half that sends to these ids of the peer's, from Ns 0.
     pub const fn new(peer_tunnel_id: u16, peer_session_id: u16) -> Self {
         Self { tunnel_id: peer_tunnel_id, session_id: peer_session_id, ns: 0 }
     }

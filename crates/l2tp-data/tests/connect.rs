@@ -129,7 +129,7 @@ rows! { decides:
     closing => (CLOSING, ids(1, 6, 11, 16), Err(Errno::NoDev));
     session_ok => (FACTS, ids(1, 6, 11, 16), session(6, 11, 16));
     session_takes_the_tunnels_peer => (FACTS, ids(1, 6, 0, 16), session(6, 11, 16));
-    session_with_its_own_peer => (FACTS, ids(1, 6, 12, 16), session(6, 12, 16));
+    session_keeps_the_tunnels_peer => (FACTS, ids(1, 6, 12, 16), session(6, 11, 16));
     session_brings_the_peer => (Facts { peer_tunnel: 0, ..FACTS }, ids(1, 6, 12, 16), session(6, 12, 16));
     session_without_any_peer => (Facts { peer_tunnel: 0, ..FACTS }, ids(1, 6, 0, 16), session(6, 0, 16));
     session_ignores_the_descriptor => (fd(Descriptor::Bad), ids(1, 6, 11, 16), session(6, 11, 16));

@@ -28,7 +28,7 @@ pub struct Control {
 }
 
 /// Opens sockets, calls `ready`, and serves until SIGINT, SIGTERM or the end of the controlling
-/// connection. On return everything is closed, in the driver's order.
+/// connection. On return everything is closed.
 ///
 /// Errors: what `open` and `ready` return, or the interface has gone.
 pub fn run(

@@ -67,5 +67,5 @@ pub fn open(driver: &dyn Driver, config: &SharedSessionsConfig) -> Result<Socket
     }
     let network = Prefix { address: config.network.into(), len: 16 };
     shared.add_route(network).doing(|| format!("route {}/16 to interface {name}", config.network))?;
-    Ok(Sockets { units, sessions, shared: Some(shared), tunnels: vec![tunnel], udp })
+    Ok(Sockets { udp, units, sessions, shared: Some(shared), tunnels: vec![tunnel] })
 }

@@ -7,9 +7,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::{Doing, Result};
 
-/// Sockets and units. They are dropped from top to bottom, which is the order that the driver's
-/// document wants: units, session sockets, management sockets, UDP socket.
+/// Sockets and units. They are dropped from top to bottom: the UDP socket first, because messages
+/// that come for a session without its unit, or for one that has ended, would be reported as dropped.
 pub struct Sockets {
+    /// The UDP socket.
+    pub udp: Box<dyn UdpHandle>,
     /// PPP units.
     pub units: Vec<Box<dyn Unit>>,
     /// Session sockets.
@@ -18,8 +20,6 @@ pub struct Sockets {
     pub shared: Option<Box<dyn SharedInterface>>,
     /// Management sockets.
     pub tunnels: Vec<Box<dyn TunnelSocket>>,
-    /// The UDP socket.
-    pub udp: Box<dyn UdpHandle>,
 }
 
 impl Sockets {

@@ -103,5 +103,5 @@ pub fn open(driver: &dyn Driver, config: &StaticConfig) -> Result<Sockets> {
             warn!("interface {name}: packets from {address} to {other} do not go through it yet");
         }
     }
-    Ok(Sockets { units: vec![unit], sessions: vec![session], shared: None, tunnels: vec![tunnel], udp })
+    Ok(Sockets { udp, units: vec![unit], sessions: vec![session], shared: None, tunnels: vec![tunnel] })
 }

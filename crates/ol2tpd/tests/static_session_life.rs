@@ -2,17 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use fake::Daemon;
+use fake::{CLOSED, Daemon};
 use ol2tpd::control::What;
 use pppol2tp::Reason;
 
 mod fake;
 
-const CLOSED: [&str; 4] =
-    ["closed unit", "closed session socket", "closed management socket", "closed UDP socket"];
-
 #[test]
-fn addresses_come_after_up_and_closing_goes_in_the_documents_order() {
+fn addresses_come_after_up_and_the_udp_socket_is_closed_first() {
     let daemon = Daemon::start(None);
     let state = Arc::clone(&daemon.state);
     daemon.stop().unwrap();

@@ -25,6 +25,7 @@ pub mod error;
 pub mod netlink;
 pub mod user;
 
+mod proc;
 #[allow(unsafe_code)]
 mod sys;
 
@@ -37,6 +38,11 @@ pub use l2tp_data as data;
 pub use l2tp_data::debug::DebugMask;
 pub use l2tp_data::rules::{Errno, SocketOption};
 pub use l2tp_data::stats::Stats;
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
 
 /// A home of the driver.
 pub trait Driver: Send + Sync {
@@ -107,7 +113,7 @@ pub trait TunnelSocket: Send + Sync {
 
 /// A session socket.
 pub trait SessionSocket: Send + Sync {
-    /// The ids it was connected with.
+    /// Its ids.
     fn ids(&self) -> SessionIds;
     /// `setsockopt`. Values are checked as the kernel does; REORDERTO is in milliseconds.
     fn set(&self, option: SocketOption, value: i32) -> Result<()>;
@@ -206,7 +212,7 @@ impl Prefix {
 pub struct TunnelConfig {
     /// The local tunnel id, in received messages.
     pub tunnel_id: u16,
-    /// The peer's tunnel id, in sent messages; 0: the first session's connect says.
+    /// The peer's tunnel id, in sent messages; 0: a later connect brings it.
     pub peer_tunnel_id: u16,
     /// Where the peer sends from and receives.
     pub peer: SocketAddr,
@@ -223,7 +229,7 @@ pub struct SessionIds {
     pub tunnel_id: u16,
     /// The local session id, in received messages.
     pub session_id: u16,
-    /// The peer's tunnel id; 0: the tunnel's.
+    /// The peer's tunnel id: the tunnel's, once that is known. 0: not known.
     pub peer_tunnel_id: u16,
     /// The peer's session id, in sent messages.
     pub peer_session_id: u16,

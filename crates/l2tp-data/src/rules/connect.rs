@@ -25,9 +25,8 @@
 //! | 19 | session | the tunnel is closing | ENODEV |
 //! | 20 | session | else | accepted |
 //!
-//! A peer tunnel id of 0 is allowed. An existing tunnel keeps the peer id it knows; a session uses
-//! its own, or the tunnel's where its own is 0. Where the tunnel's is still 0, the caller fills it in
-//! from what is accepted.
+//! A peer tunnel id of 0 is allowed. A tunnel keeps the first other one that a management or session
+//! socket brings: the caller fills it in from what is accepted. Sessions send the tunnel's.
 
 use super::super::id::{SessionId, TunnelId};
 use super::{Errno, Socket};
@@ -190,7 +189,7 @@ fn session_tunnel(
     match known.state {
         TunnelState::NoSocket => Err(Errno::BadF),
         TunnelState::Closing => Err(Errno::NoDev),
-        TunnelState::Open if request.d_tunnel == 0 => Ok(known.peer_tunnel),
-        TunnelState::Open => Ok(request.d_tunnel),
+        TunnelState::Open if known.peer_tunnel == 0 => Ok(request.d_tunnel),
+        TunnelState::Open => Ok(known.peer_tunnel),
     }
 }

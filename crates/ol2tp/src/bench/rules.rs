@@ -9,7 +9,7 @@ use l2tp_data::debug::{DebugMask, Message};
 use l2tp_data::frame::{self, Class, Frame};
 use l2tp_data::header::{self, Datagram};
 use l2tp_data::reorder::Reorder;
-use l2tp_data::session::{Receive, SendSeq, Sink, Transmit, Verdict};
+use l2tp_data::session::{self, Receive, SendSeq, Sink, Transmit, Verdict};
 use l2tp_data::stats::{Count, Rx};
 use serde::Serialize;
 
@@ -20,13 +20,15 @@ use crate::load::median;
 use crate::output::Table;
 
 const TUNNEL: u16 = 7;
+/// REORDERTO in microseconds.
+const REORDER_TIMEOUT: u64 = 100_000;
 /// Sessions that frames are for in turn.
-const SESSIONS: usize = 256;
-/// Frames of the unsequenced input.
-const FRAMES: usize = 1024;
+pub const SESSIONS: u16 = 256;
 /// Time of one sample.
 const SAMPLE: Duration = Duration::from_millis(50);
 const SAMPLES: usize = 9;
+/// Frames between two looks at the clock.
+const FRAMES: usize = 1 << 16;
 
 /// Nanoseconds per frame: medians.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -43,35 +45,34 @@ pub struct Rules {
 ///
 /// Errors: interrupted.
 pub fn measure(interrupt: &Interrupt) -> Result<Rules> {
-    let mut receiver = Receiver::new(0);
-    let frames = Receiver::frames();
-    let receive_ns = nanoseconds(interrupt, FRAMES, || receiver.run(&frames))?;
-    let mut receiver = Receiver::new(100_000);
-    let mut late = Late::new();
-    let sequenced_ns = nanoseconds(interrupt, Late::RUN, || receiver.run(late.run()))?;
-    let mut sender = Sender::new();
-    let transmit_ns = nanoseconds(interrupt, FRAMES, || sender.run(FRAMES))?;
+    let receive = |sessions, sequenced, ns: fn(u16) -> u16| {
+        let (mut end, mut stream) = (Endpoint::new(sessions, sequenced), Stream::new(sessions, sequenced));
+        nanoseconds(interrupt, |_| end.receive(black_box(stream.next(ns))))
+    };
+    let (mut end, mut out) = (Endpoint::new(SESSIONS, false), [0; header::MAX]);
     Ok(Rules {
-        receive_ns: round(receive_ns),
-        sequenced_ns: round(sequenced_ns),
-        transmit_ns: round(transmit_ns),
+        receive_ns: receive(SESSIONS, false, in_order)?,
+        sequenced_ns: receive(1, true, late)?,
+        transmit_ns: nanoseconds(interrupt, |n| {
+            end.transmit(1 + n as u16 % SESSIONS, false, black_box(&mut out))
+        })?,
     })
 }
 
-fn nanoseconds(interrupt: &Interrupt, frames: usize, mut work: impl FnMut() -> usize) -> Result<f64> {
+fn nanoseconds(interrupt: &Interrupt, mut frame: impl FnMut(usize) -> usize) -> Result<f64> {
     let mut samples = Vec::with_capacity(SAMPLES);
     for _ in 0..SAMPLES {
         interrupt.check()?;
         let (start, mut done) = (Instant::now(), 0);
         while start.elapsed() < SAMPLE {
-            for _ in 0..64 {
-                black_box(work());
+            for n in 0..FRAMES {
+                black_box(frame(n));
             }
-            done += 64 * frames;
+            done += FRAMES;
         }
         samples.push(start.elapsed().as_nanos() as f64 / done as f64);
     }
-    Ok(median(&samples))
+    Ok(round(median(&samples)))
 }
 
 /// Counts without being shared.
@@ -95,61 +96,54 @@ impl Sink for Counters {
 
 struct Session {
     receive: Receive,
+    transmit: Transmit,
     send_seq: SendSeq,
-    counters: Counters,
     queue: Option<Box<Reorder>>,
+    counters: Counters,
 }
 
-/// Sessions behind a direct table, as the driver keeps them.
-pub struct Receiver {
-    table: Vec<u16>,
+/// Sessions 1 to n of a tunnel, behind a direct table as the driver keeps them.
+pub struct Endpoint {
+    by_id: Box<[u16]>,
     sessions: Vec<Session>,
     now: u64,
 }
 
-impl Receiver {
-    /// Sessions that reorder if `reorder_timeout` (microseconds) is not 0.
-    pub fn new(reorder_timeout: u64) -> Self {
-        let mut table = vec![u16::MAX; 1 << 16];
-        for session in 0..SESSIONS {
-            table[session + 1] = session as u16;
-        }
-        let session = |_| {
+impl Endpoint {
+    /// Sessions that reorder or do not.
+    pub fn new(sessions: u16, reorder: bool) -> Self {
+        let mut by_id = vec![0; 1 << 16].into_boxed_slice();
+        let session = |id| {
+            by_id[usize::from(id)] = id;
             let mut receive = Receive::default();
-            receive.reorder_timeout = reorder_timeout;
-            let queue = (reorder_timeout != 0).then(Box::default);
-            Session { receive, send_seq: SendSeq::new(false), counters: Counters::default(), queue }
+            receive.reorder_timeout = if reorder { REORDER_TIMEOUT } else { 0 };
+            Session {
+                receive,
+                transmit: Transmit::new(TUNNEL, id),
+                send_seq: SendSeq::default(),
+                queue: reorder.then(Box::default),
+                counters: Counters::default(),
+            }
         };
-        Self { table, sessions: (0..SESSIONS).map(session).collect(), now: 0 }
+        let sessions = (1..=sessions).map(session).collect();
+        Self { by_id, sessions, now: 0 }
     }
 
-    /// Data messages with small IPv4 packets for all sessions in turn.
-    pub fn frames() -> Vec<Vec<u8>> {
-        (0..FRAMES).map(|n| message((n % SESSIONS) as u16 + 1, None)).collect()
-    }
-
-    /// Takes the messages and returns how many network frames came out.
-    pub fn run(&mut self, messages: &[Vec<u8>]) -> usize {
-        messages.iter().map(|datagram| self.receive(black_box(datagram))).sum()
-    }
-
-    /// How many frames the sessions have delivered, and how many they have dropped.
-    pub fn counts(&self) -> (u64, u64) {
-        let sum = |rx: Rx| self.sessions.iter().map(|session| session.counters.0[rx as usize].get()).sum();
-        (sum(Rx::Packets), sum(Rx::Errors))
-    }
-
+    /// The way of a received datagram: header, session, sequence rules, class. How many network
+    /// frames came out, those that it released included.
     #[inline]
-    fn receive(&mut self, datagram: &[u8]) -> usize {
+    pub fn receive(&mut self, datagram: &[u8]) -> usize {
         self.now += 1;
         let Datagram::Data(header) = Datagram::parse(datagram) else { return 0 };
-        if header.tunnel_id != TUNNEL {
+        let session = match self.by_id[usize::from(header.session_id)].checked_sub(1) {
+            Some(index) if header.tunnel_id == TUNNEL => &mut self.sessions[usize::from(index)],
+            _ => return 0,
+        };
+        let Session { receive, send_seq, queue, counters, .. } = session;
+        let Ok(message) = header.message(datagram) else {
+            session::discard(Rx::BadLength, counters);
             return 0;
-        }
-        let index = self.table[usize::from(header.session_id)];
-        let Some(session) = self.sessions.get_mut(usize::from(index)) else { return 0 };
-        let Ok(message) = header.message(datagram) else { return 0 };
-        let Session { receive, send_seq, counters, queue } = session;
+        };
         let verdict =
             receive.accept(message.sequence, message.len, self.now, queue.as_deref_mut(), send_seq, counters);
         let mut delivered = 0;
@@ -163,6 +157,17 @@ impl Receiver {
         }
         delivered
     }
+
+    /// The header of the next frame that a session sends: how many bytes.
+    #[inline]
+    pub fn transmit(&mut self, session: u16, send_seq: bool, out: &mut [u8; header::MAX]) -> usize {
+        self.sessions[usize::from(session) - 1].transmit.header(send_seq, out)
+    }
+
+    /// A counter, summed over the sessions.
+    pub fn count(&self, counter: Rx) -> u64 {
+        self.sessions.iter().map(|session| session.counters.0[counter as usize].get()).sum()
+    }
 }
 
 #[inline]
@@ -173,77 +178,50 @@ fn is_network(message: &header::Message, datagram: &[u8]) -> bool {
     matches!(Frame::parse(&payload[range]), Ok(Frame { class: Class::Ipv4 | Class::Ipv6, .. }))
 }
 
-fn message(session_id: u16, ns: Option<u16>) -> Vec<u8> {
-    let mut head = [0; header::MAX];
-    let len = header::write(TUNNEL, session_id, ns, &mut head);
-    let mut message = head[..len].to_vec();
-    message.extend([0x00, 0x21, 0x45]);
-    message.resize(len + 66, 0);
-    message
+/// Data messages, each with an IPv4 packet of 64 bytes, without end.
+pub struct Stream {
+    datagrams: Vec<Vec<u8>>,
+    sequenced: bool,
+    next: usize,
 }
 
-/// Runs of sequenced messages of one session; in each eight the second and third are swapped.
-pub struct Late {
-    messages: Vec<Vec<u8>>,
-    ns: u16,
-}
-
-impl Default for Late {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Late {
-    /// Messages of a run.
-    pub const RUN: usize = 64;
-
-    /// Starts at Ns 0.
-    pub fn new() -> Self {
-        Self { messages: vec![message(1, Some(0)); Self::RUN], ns: 0 }
+impl Stream {
+    /// Messages for the sessions 1 to `sessions` in turn, with or without Ns.
+    pub fn new(sessions: u16, sequenced: bool) -> Self {
+        let datagram = |n| {
+            let mut header = [0; header::MAX];
+            let len = header::write(TUNNEL, 1 + n % sessions, sequenced.then_some(0), &mut header);
+            let mut datagram = header[..len].to_vec();
+            datagram.extend([0x00, 0x21, 0x45]);
+            datagram.resize(len + 2 + 64, 0);
+            datagram
+        };
+        Self { datagrams: (0..SESSIONS).map(datagram).collect(), sequenced, next: 0 }
     }
 
-    /// The next run.
-    pub fn run(&mut self) -> &[Vec<u8>] {
-        for (n, message) in self.messages.iter_mut().enumerate() {
-            let position = match n % 8 {
-                1 => n + 1,
-                2 => n - 1,
-                _ => n,
-            };
-            let ns = self.ns.wrapping_add(position as u16);
-            message[header::SHORT..header::SHORT + 2].copy_from_slice(&ns.to_be_bytes());
+    /// The next datagram. `ns` maps its place in the stream to its number.
+    #[inline]
+    pub fn next(&mut self, ns: impl Fn(u16) -> u16) -> &[u8] {
+        let datagram = &mut self.datagrams[self.next % usize::from(SESSIONS)];
+        if self.sequenced {
+            datagram[header::SHORT..header::SHORT + 2].copy_from_slice(&ns(self.next as u16).to_be_bytes());
         }
-        self.ns = self.ns.wrapping_add(Self::RUN as u16);
-        &self.messages
+        self.next += 1;
+        datagram
     }
 }
 
-/// Sessions that send.
-pub struct Sender {
-    sessions: Vec<Transmit>,
+/// Numbers in order.
+pub fn in_order(place: u16) -> u16 {
+    place
 }
 
-impl Default for Sender {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Sender {
-    /// All with sequence numbers off.
-    pub fn new() -> Self {
-        Self { sessions: (0..SESSIONS).map(|n| Transmit::new(TUNNEL, n as u16 + 1)).collect() }
-    }
-
-    /// Writes headers for the sessions in turn and returns how many bytes they have.
-    pub fn run(&mut self, frames: usize) -> usize {
-        let mut out = [0; header::MAX];
-        let mut bytes = 0;
-        for n in 0..frames {
-            bytes += self.sessions[n % SESSIONS].header(false, black_box(&mut out));
-        }
-        bytes
+/// In each eight numbers, the second and third are swapped.
+pub fn late(place: u16) -> u16 {
+    match place % 8 {
+        1 => place + 1,
+        2 => place - 1,
+        _ => place,
     }
 }
 

@@ -1,8 +1,5 @@
 //! What `show` tells. Keys are the kernel's field names.
 
-use std::fmt;
-
-use pppol2tp::data::proc;
 use pppol2tp::{SessionInfo, Snapshot, SocketInfo, TunnelInfo};
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +109,7 @@ impl Report {
             report.sockets = Some(snapshot.sockets.iter().map(SocketView::from).collect());
         }
         if what == What::Proc {
-            report.proc = Some(Proc(snapshot).to_string());
+            report.proc = Some(snapshot.proc().to_string());
         }
         report
     }
@@ -180,47 +177,6 @@ impl From<&SocketInfo> for SocketView {
 
 fn owned(counters: impl Iterator<Item = (&'static str, u64)>) -> Vec<(String, u64)> {
     counters.map(|(name, value)| (name.into(), value)).collect()
-}
-
-/// Displays the text of `/proc/net/pppol2tp`.
-struct Proc<'a>(&'a Snapshot);
-
-impl fmt::Display for Proc<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        proc::header(f)?;
-        let mut sessions = self.0.sessions.iter().peekable();
-        for tunnel in &self.0.tunnels {
-            let tunnel_id = tunnel.tunnel_id;
-            let TunnelInfo { references, debug, ref stats, .. } = *tunnel;
-            proc::tunnel(f, &proc::Tunnel { tunnel_id, alive: true, references, debug, stats })?;
-            while let Some(session) = sessions.next_if(|session| session.ids.tunnel_id == tunnel_id) {
-                proc::session(f, &record(session))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn record(session: &SessionInfo) -> proc::Session<'_> {
-    proc::Session {
-        tunnel_id: session.ids.tunnel_id,
-        session_id: session.ids.session_id,
-        peer_tunnel_id: session.ids.peer_tunnel_id,
-        peer_session_id: session.ids.peer_session_id,
-        peer: session.peer,
-        state: if session.bound { proc::State::Bound } else { proc::State::Connected },
-        mtu: session.mtu,
-        mru: session.mru,
-        recv_seq: session.recv_seq,
-        send_seq: session.send_seq,
-        lns_mode: session.lns_mode,
-        debug: session.debug,
-        reorder_timeout: session.reorder_timeout,
-        nr: session.nr,
-        ns: session.ns,
-        stats: &session.stats,
-        interface: session.interface.as_deref(),
-    }
 }
 
 /// Counters as an object whose keys keep their order.

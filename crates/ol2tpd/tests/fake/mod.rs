@@ -20,6 +20,10 @@ use ol2tpd::static_session::{self, Options, StaticConfig};
 use pppol2tp::user::Mode;
 use pppol2tp::*;
 
+/// How everything is closed.
+pub(crate) const CLOSED: [&str; 4] =
+    ["closed UDP socket", "closed unit", "closed session socket", "closed management socket"];
+
 /// A queue with a descriptor that is readable while it has something.
 struct Queue<T> {
     items: Mutex<VecDeque<T>>,

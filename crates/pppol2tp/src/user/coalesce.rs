@@ -1,6 +1,6 @@
-//! From the UDP socket to the interface: TCP packets that follow each other become super-packets,
-//! one write for many. Only what the kernel's own GRO would merge is merged, and only packets whose
-//! checksums are right, because a super-packet's checksum is made anew.
+//! From the UDP socket to the interface: TCP packets that follow each other, and UDP packets of a flow,
+//! become super-packets, one write for many. Only what the kernel's own GRO would merge is merged, and
+//! only packets whose checksums are right, because a super-packet's checksum is made anew.
 //!
 //! The packets stand in the receive arena; nothing is copied but one packet's headers a run.
 
@@ -10,7 +10,7 @@ mod tests;
 use std::io::IoSlice;
 use std::ops::Range;
 
-use super::checksum::{TCP, VALID, fold, pseudo_header, sum, sum_short};
+use super::checksum::{TCP, UDP, VALID, fold, pseudo_header, sum, sum_short};
 use super::vnet::{self, Header};
 
 /// How many runs can be open.
@@ -26,6 +26,8 @@ const TCP_MIN: usize = 20;
 const TCP_MAX: usize = 60;
 const TCP_FLAGS: usize = 13;
 const TCP_CHECKSUM: usize = 16;
+const UDP_HEADER: usize = 8;
+const UDP_CHECKSUM: usize = 6;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 const DONT_FRAGMENT: u16 = 0x4000;
@@ -51,9 +53,9 @@ impl Coalescer {
         Self { runs: [Run::FREE; RUNS], order: [0, 1, 2, 3, 4, 5, 6, 7], open: 0 }
     }
 
-    /// Takes the IP packet `arena[packet]` to `interface`. Packets of different `tag`s are never
-    /// merged. Packets of one flow leave in the order they came, and no other packet of the interface
-    /// overtakes TCP or is overtaken by it.
+    /// Takes the IP packet `arena[packet]` to `interface`, which takes UDP super-packets if `udp`.
+    /// Packets of different `tag`s are never merged. Packets of one flow leave in the order they came,
+    /// and a packet that cannot be merged neither overtakes others of its interface nor is overtaken.
     #[inline]
     pub(super) fn push(
         &mut self,
@@ -61,10 +63,11 @@ impl Coalescer {
         packet: Range<usize>,
         interface: u32,
         tag: u32,
+        udp: bool,
         out: &mut impl Output,
     ) {
         let Some(bytes) = arena.get(packet.clone()) else { return };
-        let Some(segment) = Segment::parse(bytes) else {
+        let Some(segment) = Segment::parse(bytes, udp) else {
             self.flush_interface(arena, interface, out);
             return write_single(interface, tag, bytes, out);
         };
@@ -140,63 +143,83 @@ struct Flow {
     addresses: [u64; 4],
 }
 
-/// A TCP packet without IP options, fragments or extension headers, whose lengths are right.
+/// A TCP or UDP packet without IP options, fragments or extension headers, whose lengths are right.
 struct Segment {
     ports: u32,
     addresses: [u64; 4],
     /// All other fields of the IP header that stay the same in a run.
     ip: u64,
+    protocol: u8,
     /// Bytes of the IP header.
     transport: usize,
     /// Identification; always 0 in IPv6.
     id: u16,
     /// Whether it may stay the same in a run.
     atomic: bool,
+    /// The sequence number, and the one of the packet that follows; always 0 in UDP.
     seq: u32,
-    /// Acknowledgment number, window and urgent pointer.
+    next: u32,
+    /// Acknowledgment number, window and urgent pointer; always 0 in UDP.
     tcp: u64,
-    /// Bytes of the IP and TCP headers.
+    /// Bytes of the IP header and the one behind it.
     headers: usize,
     payload: usize,
-    /// Data, and no flags but ACK and PSH.
+    /// Data, and in TCP no flags but ACK and PSH, in UDP a checksum.
     mergeable: bool,
     push: bool,
 }
 
 impl Segment {
+    const EMPTY: Self = Self {
+        ports: 0,
+        addresses: [0; 4],
+        ip: 0,
+        protocol: 0,
+        transport: 0,
+        id: 0,
+        atomic: false,
+        seq: 0,
+        next: 0,
+        tcp: 0,
+        headers: 0,
+        payload: 0,
+        mergeable: false,
+        push: false,
+    };
+
     #[inline]
-    fn parse(packet: &[u8]) -> Option<Self> {
-        match packet.first()? >> 4 {
+    fn parse(packet: &[u8], udp: bool) -> Option<Self> {
+        let segment = match packet.first()? >> 4 {
             4 => Self::parse_ipv4(packet),
             6 => Self::parse_ipv6(packet),
             _ => None,
-        }
+        };
+        segment.filter(|segment| udp || segment.protocol == TCP)
     }
 
     #[inline]
     fn parse_ipv4(packet: &[u8]) -> Option<Self> {
-        let (ip, tcp) = packet.split_first_chunk::<IPV4>()?;
+        let (ip, rest) = packet.split_first_chunk::<IPV4>()?;
         let [v, tos, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, addresses @ ..] = *ip;
         let fragment = u16::from_be_bytes([f0, f1]);
-        let plain = v == 0x45 && fragment & !DONT_FRAGMENT == 0 && protocol == TCP;
+        let plain = v == 0x45 && fragment & !DONT_FRAGMENT == 0;
         if !plain || usize::from(u16::from_be_bytes([l0, l1])) != packet.len() {
             return None;
         }
         Some(Self {
             addresses: [u64::from_ne_bytes(addresses), 0, 0, 0],
-            ip: u64::from_ne_bytes([v, tos, f0, f1, ttl, 0, 0, 0]),
-            transport: IPV4,
+            ip: u64::from_ne_bytes([v, tos, f0, f1, ttl, protocol, 0, 0]),
             id: u16::from_be_bytes([i0, i1]),
             atomic: fragment == DONT_FRAGMENT,
-            ..Self::parse_tcp(tcp, IPV4)?
+            ..Self::parse_transport(protocol, rest, IPV4)?
         })
     }
 
     #[inline]
     fn parse_ipv6(packet: &[u8]) -> Option<Self> {
-        let (ip, tcp) = packet.split_first_chunk::<IPV6>()?;
+        let (ip, rest) = packet.split_first_chunk::<IPV6>()?;
         let [v, class, f0, f1, l0, l1, next, hops, ref addresses @ ..] = *ip;
-        if next != TCP || usize::from(u16::from_be_bytes([l0, l1])) != tcp.len() {
+        if usize::from(u16::from_be_bytes([l0, l1])) != rest.len() {
             return None;
         }
         let mut words = [0; 4];
@@ -205,15 +228,22 @@ impl Segment {
         }
         Some(Self {
             addresses: words,
-            ip: u64::from_ne_bytes([v, class, f0, f1, hops, 0, 0, 0]),
-            transport: IPV6,
-            id: 0,
+            ip: u64::from_ne_bytes([v, class, f0, f1, hops, next, 0, 0]),
             atomic: true,
-            ..Self::parse_tcp(tcp, IPV6)?
+            ..Self::parse_transport(next, rest, IPV6)?
         })
     }
 
-    /// The fields of the TCP header; those of the IP header are the caller's.
+    /// The fields of the TCP or UDP header; those of the IP header are the caller's.
+    #[inline]
+    fn parse_transport(protocol: u8, bytes: &[u8], transport: usize) -> Option<Self> {
+        match protocol {
+            TCP => Self::parse_tcp(bytes, transport),
+            UDP => Self::parse_udp(bytes, transport),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn parse_tcp(tcp: &[u8], transport: usize) -> Option<Self> {
         let [p0, p1, p2, p3, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags, w0, w1, _, _, u0, u1] =
@@ -223,35 +253,52 @@ impl Segment {
             return None;
         }
         let payload = tcp.len().checked_sub(header)?;
+        let seq = u32::from_be_bytes([s0, s1, s2, s3]);
         Some(Self {
             ports: u32::from_ne_bytes([p0, p1, p2, p3]),
-            addresses: [0; 4],
-            ip: 0,
+            protocol: TCP,
             transport,
-            id: 0,
-            atomic: false,
-            seq: u32::from_be_bytes([s0, s1, s2, s3]),
+            seq,
+            next: seq.wrapping_add(payload as u32),
             tcp: u64::from_ne_bytes([a0, a1, a2, a3, w0, w1, u0, u1]),
             headers: transport + header,
             payload,
             mergeable: flags & !PSH == ACK && offset & 15 == 0 && payload > 0,
             push: flags & PSH != 0,
+            ..Self::EMPTY
+        })
+    }
+
+    #[inline]
+    fn parse_udp(udp: &[u8], transport: usize) -> Option<Self> {
+        let ([p0, p1, p2, p3, l0, l1, c0, c1], payload) = udp.split_first_chunk::<UDP_HEADER>()?;
+        if usize::from(u16::from_be_bytes([*l0, *l1])) != udp.len() {
+            return None;
+        }
+        Some(Self {
+            ports: u32::from_ne_bytes([*p0, *p1, *p2, *p3]),
+            protocol: UDP,
+            transport,
+            headers: transport + UDP_HEADER,
+            payload: payload.len(),
+            mergeable: [*c0, *c1] != [0; 2] && !payload.is_empty(),
+            ..Self::EMPTY
         })
     }
 
     #[inline]
     fn verify(&self, packet: &[u8]) -> bool {
-        verify(packet, self.transport)
+        verify(packet, self.protocol, self.transport)
     }
 }
 
 /// Whether the checksums of a packet that [`Segment::parse`] has taken are right.
 #[inline]
-fn verify(packet: &[u8], transport: usize) -> bool {
+fn verify(packet: &[u8], protocol: u8, transport: usize) -> bool {
     let ipv4 = transport == IPV4;
-    // Addresses, TCP header and payload stand in one piece: only the rest of the pseudo-header is added.
+    // Addresses, header and payload stand in one piece: only the rest of the pseudo-header is added.
     let addresses = if ipv4 { 12 } else { 8 };
-    let rest = pseudo_header(&[], TCP, (packet.len() - transport) as u16);
+    let rest = pseudo_header(&[], protocol, (packet.len() - transport) as u16);
     fold(sum(&packet[addresses..]) + rest) == VALID && (!ipv4 || fold(sum_short(&packet[..IPV4])) == VALID)
 }
 
@@ -266,6 +313,7 @@ enum State {
 struct Run {
     flow: Flow,
     ip: u64,
+    protocol: u8,
     tcp: u64,
     transport: usize,
     headers: usize,
@@ -273,7 +321,8 @@ struct Run {
     size: usize,
     /// Bytes of the super-packet.
     len: usize,
-    seq: u32,
+    /// The sequence number that continues it.
+    next: u32,
     id: u16,
     /// By what the identification grows from packet to packet.
     id_step: u16,
@@ -291,12 +340,13 @@ impl Run {
     const FREE: Self = Self {
         flow: Flow { interface: 0, tag: 0, ports: 0, addresses: [0; 4] },
         ip: 0,
+        protocol: 0,
         tcp: 0,
         transport: 0,
         headers: 0,
         size: 0,
         len: 0,
-        seq: 0,
+        next: 0,
         id: 0,
         id_step: 0,
         verified: false,
@@ -310,12 +360,13 @@ impl Run {
     fn start(&mut self, flow: Flow, bytes: &[u8], packet: Range<usize>, segment: &Segment) {
         self.flow = flow;
         self.ip = segment.ip;
+        self.protocol = segment.protocol;
         self.tcp = segment.tcp;
         self.transport = segment.transport;
         self.headers = segment.headers;
         self.size = segment.payload;
         self.len = bytes.len();
-        self.seq = segment.seq.wrapping_add(segment.payload as u32);
+        self.next = segment.next;
         self.id = segment.id;
         self.verified = false;
         self.count = 1;
@@ -331,9 +382,9 @@ impl Run {
         if self.count == 1 {
             self.id_step = if segment.atomic && grown == 0 { 0 } else { 1 };
         }
-        let options = self.transport + TCP_MIN..self.headers;
+        let options = (self.transport + TCP_MIN).min(self.headers)..self.headers;
         segment.mergeable
-            && segment.seq == self.seq
+            && segment.seq == self.next
             && segment.tcp == self.tcp
             && segment.ip == self.ip
             && segment.headers == self.headers
@@ -347,8 +398,8 @@ impl Run {
     #[inline]
     fn verify_first(&mut self, arena: &[u8]) -> bool {
         let (start, end) = self.first;
-        self.verified =
-            self.verified || arena.get(start..end).is_some_and(|packet| verify(packet, self.transport));
+        self.verified = self.verified
+            || arena.get(start..end).is_some_and(|packet| verify(packet, self.protocol, self.transport));
         self.verified
     }
 
@@ -357,7 +408,7 @@ impl Run {
         self.pieces[self.count] = (packet.start + segment.headers, packet.end);
         self.count += 1;
         self.len += segment.payload;
-        self.seq = self.seq.wrapping_add(segment.payload as u32);
+        self.next = segment.next;
         if segment.push {
             self.head[vnet::LEN + self.transport + TCP_FLAGS] |= PSH;
         }
@@ -382,18 +433,23 @@ impl Run {
     /// Makes the super-packet's headers of the first packet's.
     fn finish(&mut self) {
         let ipv4 = self.transport == IPV4;
+        let (gso_type, checksum) = match (self.protocol, ipv4) {
+            (UDP, _) => (vnet::GSO_UDP_L4, UDP_CHECKSUM),
+            (_, true) => (vnet::GSO_TCPV4, TCP_CHECKSUM),
+            (_, false) => (vnet::GSO_TCPV6, TCP_CHECKSUM),
+        };
         let header = Header {
             flags: vnet::F_NEEDS_CSUM,
-            gso_type: if ipv4 { vnet::GSO_TCPV4 } else { vnet::GSO_TCPV6 },
+            gso_type,
             hdr_len: self.headers as u16,
             gso_size: self.size as u16,
             csum_start: self.transport as u16,
-            csum_offset: TCP_CHECKSUM as u16,
+            csum_offset: checksum as u16,
         };
         let (first, head) = self.head.split_at_mut(vnet::LEN);
         first.copy_from_slice(&header.to_bytes());
-        let (ip, tcp) = head.split_at_mut(self.transport);
-        let tcp_len = (self.len - self.transport) as u16;
+        let (ip, transport) = head.split_at_mut(self.transport);
+        let len = (self.len - self.transport) as u16;
         let addresses = if ipv4 {
             ip[2..4].copy_from_slice(&(self.len as u16).to_be_bytes());
             ip[10..12].fill(0);
@@ -401,10 +457,13 @@ impl Run {
             ip[10..12].copy_from_slice(&checksum.to_ne_bytes());
             &ip[12..]
         } else {
-            ip[4..6].copy_from_slice(&tcp_len.to_be_bytes());
+            ip[4..6].copy_from_slice(&len.to_be_bytes());
             &ip[8..]
         };
-        let pseudo = fold(pseudo_header(addresses, TCP, tcp_len));
-        tcp[TCP_CHECKSUM..][..2].copy_from_slice(&pseudo.to_ne_bytes());
+        if self.protocol == UDP {
+            transport[4..6].copy_from_slice(&len.to_be_bytes());
+        }
+        let pseudo = fold(pseudo_header(addresses, self.protocol, len));
+        transport[checksum..][..2].copy_from_slice(&pseudo.to_ne_bytes());
     }
 }

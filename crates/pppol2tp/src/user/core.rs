@@ -163,21 +163,30 @@ impl Core {
         }
     }
 
+    /// Takes over the peer's tunnel id that a `connect` was accepted with.
+    pub(super) fn learn_peer_id(&self, tunnel: &Tunnel, id: u16) -> Result<()> {
+        if tunnel.peer_id.swap(id, Relaxed) != id {
+            let slot = tunnel.slot;
+            self.down.call(move |down| down.set_peer_id(slot, id))?;
+        }
+        Ok(())
+    }
+
     /// Ends a UDP socket: its tunnels and their sessions die with it.
     pub(super) fn close_socket(&self, udp: &Arc<Udp>) {
+        let slot = udp.slot;
+        // First of all: what still comes for its sessions is nobody's, and no drop to tell of.
+        let gone = self.up.call(move |up| up.remove_socket(slot));
+        udp.inbox.close();
         let tunnels: Vec<_> = {
-            let registry = self.registry();
-            let ours = registry.tunnels.values().filter(|known| known.tunnel.udp_slot == udp.slot);
+            let mut registry = self.registry();
+            registry.sockets.remove(&slot);
+            let ours = registry.tunnels.values().filter(|known| known.tunnel.udp_slot == slot);
             ours.map(|known| known.tunnel.clone()).collect()
         };
         tunnels.iter().for_each(|tunnel| self.end_tunnel(tunnel));
-        let slot = udp.slot;
-        let gone = self.up.call(move |up| up.remove_socket(slot));
-        udp.inbox.close();
-        let mut registry = self.registry();
-        registry.sockets.remove(&slot);
         if gone.is_ok() {
-            registry.socket_slots.put(slot);
+            self.registry().socket_slots.put(slot);
         }
     }
 
@@ -290,7 +299,7 @@ fn session_info(session: &Session) -> SessionInfo {
     };
     let mru = unit.as_ref().map_or(u16::MAX, |unit| unit.mru.load(Relaxed));
     SessionInfo {
-        ids: session.ids,
+        ids: session.ids(),
         peer: session.tunnel.peer,
         bound: unit.is_some(),
         recv_seq: options.recv_seq,

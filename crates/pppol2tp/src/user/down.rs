@@ -13,6 +13,8 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
 
 use l2tp_data::frame::{IPV4, IPV6};
 use l2tp_data::header::{ADDRESS_CONTROL, LONG, MAX, SHORT};
@@ -39,6 +41,12 @@ const PACKETS: usize = 64;
 const BYTES: usize = 256 * 1024;
 /// What a batch may need beyond [`BYTES`]: the last super-packet and the headers of its segments.
 const SLACK: usize = 320 * 1024;
+/// A batch of at least so many packets,
+const BUSY: usize = 4;
+/// of at most so many bytes each, which ended for want of more, lets the thread rest
+const SMALL: usize = 600;
+/// so long: what gathers meanwhile shares a message, as when a network card holds back its interrupts.
+const REST: Duration = Duration::from_micros(20);
 /// How long a full socket buffer is waited for, in milliseconds.
 const PATIENCE: u16 = 100;
 /// How often a message is sent again: an error may be ICMP's word on an earlier one.
@@ -106,16 +114,21 @@ impl Down {
                 Err(Errno::EINTR) => 0,
                 Err(error) => return tracing::error!(target: "pppol2tp", "sending ends: epoll: {error}"),
             };
+            let mut rest = count > 0;
             for event in &events[..count] {
                 if event.data() == WAKE {
+                    rest = false;
                     if !commands.run(&mut self) {
                         return;
                     }
                 } else if event.events().contains(EpollFlags::EPOLLIN) {
-                    self.drain(event.data() as u32);
+                    rest &= self.drain(event.data() as u32);
                 } else {
                     self.lost(event.data() as u32);
                 }
+            }
+            if rest {
+                thread::sleep(REST);
             }
         }
     }
@@ -151,6 +164,14 @@ impl Down {
     pub(super) fn remove_session(&mut self, slot: u32) {
         self.unbind_slot(slot);
         take(&mut self.sessions, slot);
+    }
+
+    /// A tunnel's sessions learn the peer's tunnel id.
+    pub(super) fn set_peer_id(&mut self, tunnel: u32, id: u16) {
+        let sessions = self.sessions.iter_mut().flatten();
+        sessions
+            .filter(|session| session.shared.tunnel.slot == tunnel)
+            .for_each(|session| session.tx.tunnel_id = id);
     }
 
     /// `Err`: an inner address that another session of the interface has.
@@ -215,11 +236,12 @@ impl Down {
         self.send();
     }
 
-    /// Reads a batch of an interface's packets and sends them.
-    fn drain(&mut self, slot: u32) {
-        let mut end = 0;
-        for _ in 0..self.packets {
-            let Some(source) = at(&mut self.sources, slot) else { return };
+    /// Reads a batch of an interface's packets and sends them. Returns whether to rest before the next,
+    /// as far as this interface goes.
+    fn drain(&mut self, slot: u32) -> bool {
+        let (mut end, mut count) = (0, 0);
+        while count < self.packets {
+            let Some(source) = at(&mut self.sources, slot) else { return false };
             let vnet = if source.shared.vnet { vnet::LEN } else { 0 };
             let (start, room) = (end, source.room);
             match (&source.shared.tun).read(&mut self.arena[start + room - vnet..]) {
@@ -233,11 +255,13 @@ impl Down {
                     }
                 },
             }
+            count += 1;
             if end >= BYTES {
                 break;
             }
         }
         self.send();
+        (BUSY..self.packets).contains(&count) && end <= count * SMALL
     }
 
     /// Makes frames of the packet of `len` bytes that stands behind `room` bytes at `start`.
@@ -454,10 +478,8 @@ fn reason(error: &io::Error) -> Tx {
 fn debug_sent(log: &Log, session: &Session, count: usize, first: &[u8], ns: Option<u16>) {
     let (len, dump) = (first.len(), Dump(first, 32));
     match ns {
-        Some(ns) => {
-            log.debug(log.now(), session, format_args!("send {count} frames of {len} bytes, ns={ns}:{dump}"))
-        }
-        None => log.debug(log.now(), session, format_args!("send {count} frames of {len} bytes:{dump}")),
+        Some(ns) => log.debug(log.now(), session, format_args!("send {count} × {len} bytes, ns={ns}:{dump}")),
+        None => log.debug(log.now(), session, format_args!("send {count} × {len} bytes:{dump}")),
     }
 }
 

@@ -22,8 +22,9 @@ pub fn offload(data: &[u8]) {
     if input.byte() & 1 == 0 {
         super_packet(&mut input);
     } else {
+        let udp = input.byte() & 3 != 0;
         let steps = steps(&mut input);
-        check(&steps, &coalesce(&steps));
+        check(&steps, &coalesce(&steps, udp), udp);
     }
 }
 
@@ -133,8 +134,8 @@ pub(super) struct Written {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Makes the steps, and flushes at the end.
-pub(super) fn coalesce(steps: &[Step]) -> Vec<Written> {
+/// Makes the steps, and flushes at the end. `udp`: the interfaces take UDP super-packets.
+pub(super) fn coalesce(steps: &[Step], udp: bool) -> Vec<Written> {
     const GAP: usize = 8;
     let mut arena = Vec::new();
     let ranges: Vec<_> = steps
@@ -155,7 +156,7 @@ pub(super) fn coalesce(steps: &[Step]) -> Vec<Written> {
     for (step, range) in steps.iter().zip(&ranges) {
         match step {
             Step::Push { interface, tag, .. } => {
-                coalescer.push(&arena, range.clone(), *interface, *tag, &mut out);
+                coalescer.push(&arena, range.clone(), *interface, *tag, udp, &mut out);
             }
             Step::FlushInterface(interface) => coalescer.flush_interface(&arena, *interface, &mut out),
             Step::Flush => coalescer.flush(&arena, &mut out),
@@ -187,8 +188,8 @@ impl Output for Collector {
 }
 
 /// Checks everything that a coalescer promises.
-pub(super) fn check(steps: &[Step], written: &[Written]) {
-    check_order(steps, written);
+pub(super) fn check(steps: &[Step], written: &[Written], udp: bool) {
+    check_order(steps, written, udp);
     for write in written {
         let originals: Vec<_> = write
             .places
@@ -211,9 +212,9 @@ pub(super) fn check(steps: &[Step], written: &[Written]) {
     }
 }
 
-/// Each packet leaves once, flows keep their order, what is not TCP keeps its place, and a flush
+/// Each packet leaves once, flows keep their order, what has no flow keeps its place, and a flush
 /// leaves nothing.
-fn check_order(steps: &[Step], written: &[Written]) {
+fn check_order(steps: &[Step], written: &[Written], udp: bool) {
     let mut position = HashMap::new();
     for (at, write) in written.iter().enumerate() {
         assert!(write.places.is_sorted());
@@ -234,12 +235,12 @@ fn check_order(steps: &[Step], written: &[Written]) {
             Step::Push { interface, tag, packet } => {
                 let at = Some(position[&place]);
                 let (latest, barrier) = interfaces.entry(*interface).or_default();
-                assert!(at > *barrier, "overtook a packet that is not TCP");
-                if let Some(flow) = flow(packet) {
+                assert!(at > *barrier, "overtook a packet without a flow");
+                if let Some(flow) = flow(packet).filter(|flow| udp || flow[0] == 6) {
                     let before = flows.insert((*interface, *tag, flow), at);
                     assert!(before.is_none_or(|before| before <= at), "overtook its own flow");
                 } else {
-                    assert!(at > *latest, "a packet that is not TCP overtook");
+                    assert!(at > *latest, "a packet without a flow overtook");
                     *barrier = at;
                 }
                 *latest = at.max(*latest);
@@ -274,18 +275,25 @@ fn check_run(write: &Written, originals: &[&Vec<u8>]) {
     }
 }
 
-/// Addresses and ports of a TCP packet that could be merged as far as IP goes.
+/// Protocol, addresses and ports of a packet that could be merged as far as IP goes.
 fn flow(packet: &[u8]) -> Option<Vec<u8>> {
     let (addresses, transport) = places(packet)?;
     let number = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
     let plain = match transport {
-        20 => number(2) as usize == packet.len() && number(6) & !0x4000 == 0 && packet[9] == 6,
-        _ => number(4) as usize + 40 == packet.len() && packet[6] == 6,
+        20 => number(2) as usize == packet.len() && number(6) & !0x4000 == 0,
+        _ => number(4) as usize + 40 == packet.len(),
     };
-    let tcp = packet.get(transport..).filter(|tcp| tcp.len() >= 20)?;
-    let header = usize::from(tcp[12] >> 4) * 4;
-    let flow = || [&packet[addresses..transport], &tcp[..4]].concat();
-    (plain && header >= 20 && header <= tcp.len()).then(flow)
+    let (protocol, bytes) = (protocol(packet), &packet[transport..]);
+    let fits = match protocol {
+        6 => bytes.len() >= 20 && (20..=bytes.len()).contains(&(usize::from(bytes[12] >> 4) * 4)),
+        17 => bytes.len() >= 8 && usize::from(number(transport + 4)) == bytes.len(),
+        _ => false,
+    };
+    (plain && fits).then(|| [&[protocol], &packet[addresses..transport], &bytes[..4]].concat())
+}
+
+fn protocol(packet: &[u8]) -> u8 {
+    packet[if packet[0] >> 4 == 4 { 9 } else { 6 }]
 }
 
 /// Where the addresses and the transport header of a plain IP header are.
@@ -297,11 +305,15 @@ fn places(packet: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// Whether a TCP packet's checksums are right.
+/// Whether a packet's checksums are there and right.
 fn is_sound(packet: &[u8]) -> bool {
     let Some((addresses, transport)) = places(packet) else { return false };
-    let pseudo = [&[0, 6], &((packet.len() - transport) as u16).to_be_bytes()[..]].concat();
-    (transport == 40 || checksum(&[&packet[..20]]) == 0) && checksum(&[&pseudo, &packet[addresses..]]) == 0
+    let protocol = protocol(packet);
+    let pseudo = [&[0, protocol], &((packet.len() - transport) as u16).to_be_bytes()[..]].concat();
+    let absent = protocol == 17 && packet[transport + 6..][..2] == [0; 2];
+    !absent
+        && (transport == 40 || checksum(&[&packet[..20]]) == 0)
+        && checksum(&[&pseudo, &packet[addresses..]]) == 0
 }
 
 /// Bytes that never end: zeros follow.
@@ -322,6 +334,7 @@ fn steps(input: &mut Input<'_>) -> Vec<Step> {
     const BUDGET: usize = 400_000;
     let flow = |i: u16| Packet {
         ipv6: i & 1 != 0,
+        udp: i & 8 != 0,
         ports: [40_000 + i % 10, 5201],
         fragment: if i & 4 == 0 { 0x4000 } else { 0 },
         ..Packet::default()
@@ -355,7 +368,7 @@ fn steps(input: &mut Input<'_>) -> Vec<Step> {
             19 => once.payload.truncate(usize::from(input.byte())),
             20 => once.fragment = input.word(),
             21 => once.extra = twist >> 5,
-            22 => once.udp = true,
+            22 => once.udp ^= true,
             23 => once.urgent = 1,
             24..27 => damage = Some((input.word(), input.byte())),
             27 => once.flags |= packet::PSH,

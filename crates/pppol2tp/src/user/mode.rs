@@ -8,7 +8,7 @@ pub struct Mode {
     pub vnet: bool,
     /// TUN hands out TCP super-packets.
     pub tso: bool,
-    /// TUN hands out UDP super-packets.
+    /// TUN hands out and takes UDP super-packets.
     pub uso: bool,
     /// UDP sends runs of equal size in one message (`UDP_SEGMENT`).
     pub gso: bool,

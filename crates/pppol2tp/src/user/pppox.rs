@@ -272,16 +272,15 @@ impl PppoxSocket {
     /// `getsockname`: the tunnel's descriptor and peer, and the ids.
     pub fn getsockname(&self) -> Result<Vec<u8>> {
         self.state().target()?;
-        let (tunnel, ids) = match &self.connected {
-            Some(Connected::Management(socket)) => (&socket.tunnel, [0, 0, 0]),
+        let (tunnel, s_session, d_session) = match &self.connected {
+            Some(Connected::Management(socket)) => (&socket.tunnel, 0, 0),
             Some(Connected::Session(Session { socket, .. })) => {
-                let SessionIds { session_id, peer_tunnel_id, peer_session_id, .. } = socket.ids();
-                (&socket.session.tunnel, [session_id, peer_tunnel_id, peer_session_id])
+                let SessionIds { session_id, peer_session_id, .. } = socket.session.ids;
+                (&socket.session.tunnel, session_id, peer_session_id)
             }
             None => return Err(Errno::NotConn.into()),
         };
-        let [s_session, d_tunnel, d_session] = ids;
-        let d_tunnel = if d_tunnel == 0 { tunnel.peer_id.load(Relaxed) } else { d_tunnel };
+        let d_tunnel = tunnel.peer_id.load(Relaxed);
         let fd = tunnel.udp.upgrade().map_or(-1, |udp| udp.socket.as_raw_fd());
         let request = Connect { fd, s_tunnel: tunnel.id, s_session, d_tunnel, d_session };
         let pid = std::process::id() as i32;

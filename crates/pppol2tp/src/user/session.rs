@@ -48,12 +48,11 @@ impl Socket {
             Some(known) => known.tunnel.clone(),
             None => return Err(explain(Errno::NoEnt)),
         };
-        if tunnel.peer_id.load(Relaxed) == 0 {
-            tunnel.peer_id.store(peer_tunnel_id, Relaxed);
-        }
+        let udp = tunnel.udp.upgrade().ok_or_else(|| explain(Errno::BadF))?;
+        core.learn_peer_id(&tunnel, peer_tunnel_id)?;
         let session = Arc::new(Session {
             slot: registry.session_slots.get(),
-            ids: SessionIds { peer_tunnel_id, ..ids },
+            ids,
             send_seq: SendSeq::default(),
             debug: AtomicU32::new(tunnel.mask().0),
             nr: AtomicU16::new(0),
@@ -67,7 +66,6 @@ impl Socket {
             alive: AtomicBool::new(true),
             tunnel,
         });
-        let udp = session.tunnel.udp.upgrade().ok_or_else(|| explain(Errno::BadF))?;
         let tx = Transmit::new(peer_tunnel_id, ids.peer_session_id);
         let (up_session, down_session) = (session.clone(), session.clone());
         core.down.call(move |down| down.add_session(down_session, udp, tx))?;
@@ -154,7 +152,7 @@ impl Socket {
 
 impl SessionSocket for Socket {
     fn ids(&self) -> SessionIds {
-        self.session.ids
+        self.session.ids()
     }
 
     fn set(&self, option: SocketOption, value: i32) -> Result<()> {

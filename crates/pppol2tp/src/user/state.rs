@@ -165,6 +165,7 @@ pub(super) struct Options {
 /// A session.
 pub(super) struct Session {
     pub(super) slot: u32,
+    /// As connected; the peer's tunnel id that counts is the tunnel's.
     pub(super) ids: SessionIds,
     pub(super) tunnel: Arc<Tunnel>,
     pub(super) send_seq: SendSeq,
@@ -186,6 +187,10 @@ impl Session {
     #[inline]
     pub(super) fn mask(&self) -> DebugMask {
         DebugMask(self.debug.load(Relaxed))
+    }
+
+    pub(super) fn ids(&self) -> SessionIds {
+        SessionIds { peer_tunnel_id: self.tunnel.peer_id.load(Relaxed), ..self.ids }
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -242,8 +247,10 @@ pub(super) struct Interface {
     pub(super) tun: File,
     /// Packets carry a `virtio_net_hdr`.
     pub(super) vnet: bool,
-    /// The kernel takes super-packets from us.
+    /// The kernel takes TCP super-packets from us,
     pub(super) merge: AtomicBool,
+    /// and UDP super-packets.
+    pub(super) merge_udp: AtomicBool,
     pub(super) shared: bool,
     pub(super) mtu: AtomicU16,
     pub(super) alive: AtomicBool,

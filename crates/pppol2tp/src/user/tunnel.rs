@@ -47,6 +47,7 @@ impl Socket {
                 let message = format!("tunnel {} has the peer {}, not {peer}", tunnel.id, tunnel.peer);
                 return Err(Error::new(Errno::Inval, message));
             }
+            core.learn_peer_id(&tunnel, peer_id)?;
             tunnel.management.fetch_add(1, Relaxed);
             drop(registry);
             core.control(tunnel.mask(), &tunnel, "management socket created");

@@ -48,12 +48,15 @@ impl Handle {
             v6,
             socket,
         });
+        // Dropped, it undoes what was done.
+        let handle = Self { core, udp };
+        let Self { core, udp } = &handle;
         let added = udp.clone();
         core.up
             .call(move |up| up.add_socket(added))?
             .map_err(|error| Error::system("watching the UDP socket", &error.into()))?;
         core.registry().sockets.insert(slot, udp.clone());
-        Ok(Self { core, udp })
+        Ok(handle)
     }
 }
 

@@ -50,13 +50,16 @@ fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface
         }
         Err(error) => return Err(system(error)),
     };
+    let mut merge_udp = false;
     if vnet {
         let offers = [(tso && uso, CSUM | TSO | USO), (tso, CSUM | TSO), (true, CSUM), (true, 0)];
         let wanted = offers.iter().filter(|(wanted, _)| *wanted);
         let mut taken = wanted.skip_while(|(_, flags)| sys::set_tun_offload(&tun, *flags).is_err());
-        taken.next().ok_or_else(|| {
+        let (_, flags) = taken.next().ok_or_else(|| {
             Error::new(Errno::Io, format!("{name}: TUNSETOFFLOAD is refused; use the mode 'no-vnet'"))
         })?;
+        // A kernel that hands them out takes them too (Linux 6.2).
+        merge_udp = flags & USO != 0;
     }
     // Nobody has a use for router advertisements and duplicate address detection inside the tunnel;
     // where the file is missing, there is no IPv6.
@@ -70,8 +73,9 @@ fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface
     let index = prepare()
         .map_err(|error: io::Error| Error::system(format!("preparing the interface '{name}'"), &error))?;
     let slot = core.registry().interface_slots.get();
-    let (mtu, alive, merge) = (AtomicU16::new(mtu), AtomicBool::new(true), AtomicBool::new(vnet));
-    Ok(Arc::new(Interface { name, index, slot, tun, vnet, merge, shared, mtu, alive }))
+    let (mtu, alive) = (AtomicU16::new(mtu), AtomicBool::new(true));
+    let (merge, merge_udp) = (AtomicBool::new(vnet), AtomicBool::new(merge_udp));
+    Ok(Arc::new(Interface { name, index, slot, tun, vnet, merge, merge_udp, shared, mtu, alive }))
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -115,15 +119,19 @@ impl Bound {
         if session.bound.swap(true, Relaxed) {
             return Err(Error::new(Errno::Busy, format!("{session} has a unit already; close it first")));
         }
-        Self::bind(core, session.clone(), config).inspect_err(|_| session.bound.store(false, Relaxed))
+        let state =
+            Self::state(&core, &session, config).inspect_err(|_| session.bound.store(false, Relaxed))?;
+        // Dropped, it undoes what was done.
+        let bound = Self { core, session, state };
+        bound.bind().map(|()| bound)
     }
 
-    fn bind(core: Arc<Core>, session: Arc<Session>, config: UnitConfig) -> Result<Self> {
+    fn state(core: &Core, session: &Session, config: UnitConfig) -> Result<Arc<UnitState>> {
         session.tunnel.learn_path_mtu();
         let (interface, addresses) = match config.interface {
             crate::Interface::Own { name } => {
                 let most = config.mtu.unwrap_or(u16::MAX).min(config.mru.unwrap_or(u16::MAX));
-                (open(&core, &name, session.tunnel.mtu().min(most), false)?, Vec::new())
+                (open(core, &name, session.tunnel.mtu().min(most), false)?, Vec::new())
             }
             crate::Interface::Shared { name, addresses } => match core.registry().shared.get(&name) {
                 Some(interface) => (interface.clone(), addresses),
@@ -133,16 +141,20 @@ impl Bound {
                 }
             },
         };
-        let state = Arc::new(UnitState {
+        Ok(Arc::new(UnitState {
             interface,
             addresses,
             max_mtu: config.mtu,
             mru: AtomicU16::new(config.mru.unwrap_or(u16::MAX)),
             inbox: Inbox::new(),
             alive: AtomicBool::new(true),
-        });
+        }))
+    }
+
+    fn bind(&self) -> Result<()> {
+        let Self { core, session, state } = self;
         if !state.interface.shared {
-            start(&core, &state.interface, Arc::default())?;
+            start(core, &state.interface, Arc::default())?;
         }
         let (ours, unit) = (session.clone(), state.clone());
         core.down.call(move |threads| threads.bind(&ours, unit))?.map_err(|prefix| {
@@ -153,10 +165,9 @@ impl Bound {
         let (ours, unit) = (session.clone(), state.clone());
         core.up.call(move |threads| threads.bind(&ours, unit))?;
         *lock(&session.unit) = Some(state.clone());
-        core.control(session.mask(), &*session, format_args!("bound to {}", state.interface.name));
-        let bound = Self { core, session, state };
+        core.control(session.mask(), &**session, format_args!("bound to {}", state.interface.name));
         // It may have ended meanwhile, and has told those units that it knew of.
-        alive(&bound.session).map(|()| bound)
+        alive(session)
     }
 
     fn own(&self) -> Result<&Interface> {
@@ -265,12 +276,15 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn make(core: Arc<Core>, config: &SharedConfig) -> Result<Self> {
         let interface = open(&core, &config.name, config.mtu, true)?;
-        start(&core, &interface, Arc::default())?;
+        // Dropped, it undoes what was done.
+        let shared = Self { core, interface };
+        let Self { core, interface } = &shared;
+        start(core, interface, Arc::default())?;
         core.netlink
             .set_up(interface.index, true)
             .map_err(|error| Error::system(format!("setting {} up", interface.name), &error))?;
         core.registry().shared.insert(interface.name.clone(), interface.clone());
-        Ok(Self { core, interface })
+        Ok(shared)
     }
 }
 

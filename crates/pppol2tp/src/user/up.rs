@@ -462,7 +462,8 @@ impl Up {
         let interface = &unit.state.interface;
         let packet = range.start + frame.information..range.end;
         if interface.merge.load(Relaxed) {
-            self.coalescer.push(arena, packet, interface.slot, slot, &mut writer);
+            let udp = interface.merge_udp.load(Relaxed);
+            self.coalescer.push(arena, packet, interface.slot, slot, udp, &mut writer);
         } else {
             writer.write_single(interface, slot, &arena[packet]);
         }
@@ -604,8 +605,11 @@ impl Output for Writer<'_> {
             match (&interface.tun).write_vectored(parts) {
                 Ok(_) => return,
                 Err(error) if packets > 1 && error.raw_os_error() == Some(libc::EINVAL) => {
-                    interface.merge.store(false, Relaxed);
-                    tracing::info!(target: "pppol2tp", "{}: takes no super-packets: {error}", interface.name);
+                    let udp = parts[0].get(1) == Some(&vnet::GSO_UDP_L4);
+                    let (merge, kind) =
+                        if udp { (&interface.merge_udp, "UDP") } else { (&interface.merge, "TCP") };
+                    merge.store(false, Relaxed);
+                    tracing::info!(target: "pppol2tp", "{}: takes no {kind} super-packets: {error}", interface.name);
                 }
                 Err(_) => {}
             }

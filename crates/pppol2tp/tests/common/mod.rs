@@ -88,6 +88,7 @@ impl Bed {
         let driver = UserDriver::new(config).expect("a driver");
         let handle = driver.attach(socket).expect("attached");
         let tunnel = tunnel_to(peer.local_addr().expect("its address"), ids.tunnel_id);
+        let tunnel = TunnelConfig { peer_tunnel_id: ids.peer_tunnel_id, ..tunnel };
         let tunnel = handle.tunnel(tunnel).expect("a tunnel");
         let session = driver.session(ids).expect("a session");
         Self { session, tunnel, handle, peer, driver }

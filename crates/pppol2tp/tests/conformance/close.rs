@@ -6,7 +6,9 @@ mod netns {
     use nix::net::if_::if_nametoindex;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use pppol2tp::user::{Config, UserDriver};
-    use pppol2tp::{Driver, Errno, SessionSocket, SocketOption, TunnelSocket, UdpHandle, Unit, UnitConfig};
+    use pppol2tp::{
+        Driver, Errno, SessionSocket, Snapshot, SocketOption, TunnelSocket, UdpHandle, Unit, UnitConfig,
+    };
 
     use crate::common::{Bed, IDS, PATIENCE, in_netns, message, tunnel_to, udp, wire};
     use crate::world::{FRAME, HDLC};
@@ -37,6 +39,11 @@ mod netns {
 
     fn readable(fd: std::os::fd::BorrowedFd<'_>) -> bool {
         poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1)
+    }
+
+    fn nothing_is_left(driver: &UserDriver) {
+        let Snapshot { sockets, tunnels, sessions } = driver.snapshot();
+        assert!(sockets.is_empty() && tunnels.is_empty() && sessions.is_empty());
     }
 
     impl All {
@@ -167,10 +174,7 @@ mod netns {
                 println!("closed: {what:?}");
                 all.check();
             }
-            let snapshot = all.driver.snapshot();
-            assert!(
-                snapshot.sockets.is_empty() && snapshot.tunnels.is_empty() && snapshot.sessions.is_empty()
-            );
+            nothing_is_left(&all.driver);
         });
     }
 
@@ -283,12 +287,7 @@ mod netns {
                     scope.spawn(|| drop(handle));
                 });
                 if_nametoindex(interface.as_str()).expect_err("the interface is gone");
-                let snapshot = driver.snapshot();
-                assert!(
-                    snapshot.sockets.is_empty()
-                        && snapshot.tunnels.is_empty()
-                        && snapshot.sessions.is_empty()
-                );
+                nothing_is_left(&driver);
             }
         });
     }

@@ -142,6 +142,21 @@ rows! {
         connect(S2, session(1, 0, 11, 21)).ok(),
         Call::SockName(S2).gives(Value::Name(session(1, 7, 11, 21).udp(A))),
     ];
+    peer_tunnel_id_0_is_filled_in_by_a_management_socket "2.3" NOTHING [
+        connect(M, tunnel(1, 0)).ok(),
+        connect(M2, tunnel(1, 7)).ok(),
+        Call::SockName(M).gives(Value::Name(tunnel(1, 7))),
+        connect(S, session(1, 0, 10, 20)).ok(),
+        Call::SockName(S).gives(Value::Name(session(1, 7, 10, 20).udp(A))),
+    ];
+    a_known_peer_tunnel_id_stays "2.3" TUNNEL [
+        connect(M2, tunnel(1, 7)).ok(),
+        Call::SockName(M2).gives(Value::Name(tunnel(1, 2))),
+        connect(S, session(1, 7, 10, 20)).ok(),
+        Call::SockName(S).gives(Value::Name(session(1, 2, 10, 20).udp(A))),
+        send(S, FRAME).gives(Value::Number(FRAME.len())),
+        wire(message(&[2, 2, 20], HDLC)),
+    ];
     a_connected_udp_socket "2.2" NOTHING [
         connect(M, tunnel(1, 2).udp(CONNECTED)).ok(),
         connect(S, session(1, 2, 10, 20)).ok(),

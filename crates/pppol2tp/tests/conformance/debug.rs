@@ -141,7 +141,7 @@ const DATA_TEXTS: &[&str] = &[
     ": recv 22 bytes: 08 02 ",
     "10: recv 22 byte data frame: Deliver",
     "10: not bound, queued for its reader",
-    "10: send 1 frames of 22 bytes, ns=0: 08 02 00 02 00 14 00 00 00 00 ff 03 c0 21 09 01 00 08 01 02 03 04",
+    "10: send 1 × 22 bytes, ns=0: 08 02 00 02 00 14 00 00 00 00 ff 03 c0 21 09 01 00 08 01 02 03 04",
 ];
 
 #[test]

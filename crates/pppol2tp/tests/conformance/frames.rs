@@ -34,11 +34,16 @@ rows! {
         sends(FRAME),
         wire(message(&[0x0802, 2, 20, 1, 0], HDLC)),
     ];
-    send_with_peer_tunnel_id_0 "2.1" NOTHING [
+    send_with_peer_tunnel_id_0_until_it_is_known "2.3" NOTHING [
         connect(M, tunnel(1, 0)).ok(),
         connect(S, session(1, 0, 10, 20)).ok(),
+        set(S, SendSeq, 1).ok(),
         sends(FRAME),
-        wire(message(&[0x0002, 0, 20], HDLC)),
+        wire(message(&[0x0802, 0, 20, 0, 0], HDLC)),
+        connect(S2, session(1, 7, 11, 21)).ok(),
+        sends(FRAME),
+        wire(message(&[0x0802, 7, 20, 1, 0], HDLC)),
+        Call::SockName(S).gives(Value::Name(session(1, 7, 10, 20).udp(A))),
     ];
     send_goes_to_the_tunnels_peer "5" SESSION [
         connect(M2, tunnel(3, 4).udp(B).peer(OTHER)).ok(),

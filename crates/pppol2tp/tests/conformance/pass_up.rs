@@ -25,6 +25,11 @@ fn cut(len: usize) -> Vec<u8> {
     data(1, 10)[..len].to_vec()
 }
 
+/// A data message but for its version.
+fn version(version: u16) -> Vec<u8> {
+    message(&[version, 1, 10], HDLC)
+}
+
 rows! {
     control_message_without_a_tunnel "3.1" NOTHING [
         arrives(sccrq()),
@@ -107,22 +112,10 @@ rows! {
         passed_up([(Short, message(&[0x4002, 7, 1], &[0]))]),
     ];
 
-    version_0 "16" SESSION [
-        arrives(message(&[0, 1, 10], HDLC)),
-        passed_up([(Version, message(&[0, 1, 10], HDLC))]),
-    ];
-    version_1 "16" SESSION [
-        arrives(message(&[1, 1, 10], HDLC)),
-        passed_up([(Version, message(&[1, 1, 10], HDLC))]),
-    ];
-    version_3 "16" SESSION [
-        arrives(message(&[3, 1, 10], HDLC)),
-        passed_up([(Version, message(&[3, 1, 10], HDLC))]),
-    ];
-    version_15 "16" SESSION [
-        arrives(message(&[15, 1, 10], HDLC)),
-        passed_up([(Version, message(&[15, 1, 10], HDLC))]),
-    ];
+    version_0 "16" SESSION [arrives(version(0)), passed_up([(Version, version(0))])];
+    version_1 "16" SESSION [arrives(version(1)), passed_up([(Version, version(1))])];
+    version_3 "16" SESSION [arrives(version(3)), passed_up([(Version, version(3))])];
+    version_15 "16" SESSION [arrives(version(15)), passed_up([(Version, version(15))])];
     control_message_of_version_3 "16" SESSION [
         arrives(message(&[0xc803, 12, 0, 0, 0, 0], &[])),
         passed_up([(Version, message(&[0xc803, 12, 0, 0, 0, 0], &[]))]),
@@ -130,8 +123,8 @@ rows! {
     other_kinds_keep_their_order "16" SESSION [
         arrives(cut(5)),
         arrives(data(1, 11)),
-        arrives(message(&[3, 1, 10], HDLC)),
-        passed_up([(Short, cut(5)), (UnknownSession, data(1, 11)), (Version, message(&[3, 1, 10], HDLC))]),
+        arrives(version(3)),
+        passed_up([(Short, cut(5)), (UnknownSession, data(1, 11)), (Version, version(3))]),
     ];
 
     a_sessions_messages_are_never_passed_up "3.1" SESSION [
@@ -160,7 +153,7 @@ rows! {
         connect(S, session(1, 2, 10, 20)).ok(),
         arrives(cut(5)),
         arrives(cut(0)),
-        arrives(message(&[3, 1, 10], HDLC)),
+        arrives(version(3)),
         arrives(data(1, 11)),
         arrives(data(1, 10)),
         arrives(data(9, 11)),

@@ -1,44 +1,5 @@
 //! The text of `/proc/net/pppol2tp` (§10), byte for byte.
 
-use std::fmt;
-
-use pppol2tp::Snapshot;
-use pppol2tp::data::proc::{self, Session, State, Tunnel};
-
-/// What a home's snapshot is as the kernel's text.
-fn text(snapshot: &Snapshot) -> Result<String, fmt::Error> {
-    let mut text = String::new();
-    proc::header(&mut text)?;
-    for tunnel in &snapshot.tunnels {
-        let id = tunnel.tunnel_id;
-        let (references, debug, stats) = (tunnel.references, tunnel.debug, &tunnel.stats);
-        proc::tunnel(&mut text, &Tunnel { tunnel_id: id, alive: true, references, debug, stats })?;
-        for session in snapshot.sessions.iter().filter(|session| session.ids.tunnel_id == id) {
-            let session = Session {
-                tunnel_id: id,
-                session_id: session.ids.session_id,
-                peer_tunnel_id: session.ids.peer_tunnel_id,
-                peer_session_id: session.ids.peer_session_id,
-                peer: session.peer,
-                state: if session.bound { State::Bound } else { State::Connected },
-                mtu: session.mtu,
-                mru: session.mru,
-                recv_seq: session.recv_seq,
-                send_seq: session.send_seq,
-                lns_mode: session.lns_mode,
-                debug: session.debug,
-                reorder_timeout: session.reorder_timeout,
-                nr: session.nr,
-                ns: session.ns,
-                stats: &session.stats,
-                interface: session.interface.as_deref(),
-            };
-            proc::session(&mut text, &session)?;
-        }
-    }
-    Ok(text)
-}
-
 mod netns {
     use nix::net::if_::if_nametoindex;
     use pppol2tp::SocketOption::{Debug, LnsMode, RecvSeq, ReorderTo, SendSeq};
@@ -46,7 +7,6 @@ mod netns {
     use pppol2tp::user::{Config, UserDriver};
     use pppol2tp::{Driver, SessionIds, SessionSocket, UnitConfig};
 
-    use super::text;
     use crate::common::{in_netns, message, receive, settle, tunnel_to, udp};
     use crate::world::{FRAME, HDLC};
 
@@ -62,7 +22,7 @@ TUNNEL name, user-data-ok session-count
     #[test]
     fn nothing_there() {
         let driver = UserDriver::new(Config::default()).expect("a driver");
-        assert_eq!(text(&driver.snapshot()).expect("text"), HEADER);
+        assert_eq!(driver.snapshot().proc().to_string(), HEADER);
     }
 
     #[test]
@@ -81,7 +41,7 @@ TUNNEL name, user-data-ok session-count
             let _again = handle.tunnel(tunnel_to(peer.local_addr().expect("bound"), 1)).expect("a tunnel");
             first.set(Debug, 0xf).expect("set");
             let session = |tunnel_id, session_id| -> Box<dyn SessionSocket> {
-                let ids = SessionIds { tunnel_id, session_id, peer_tunnel_id: 0xabc, peer_session_id: 0xdef };
+                let ids = SessionIds { tunnel_id, session_id, peer_tunnel_id: 0, peer_session_id: 0xdef };
                 driver.session(ids).expect("a session")
             };
             // Buckets 6, 12, 2 and 2.
@@ -111,7 +71,7 @@ TUNNEL name, user-data-ok session-count
             receive(&peer).expect("sent");
             settle(&*handle, &peer);
             drop(session(1, 99));
-            assert_eq!(text(&driver.snapshot()).expect("text"), include_str!("proc.txt"));
+            assert_eq!(driver.snapshot().proc().to_string(), include_str!("proc.txt"));
         });
     }
 }

@@ -16,8 +16,8 @@ fn push(packet: &Packet) -> Step {
 
 /// Makes the steps and checks all that always has to hold.
 fn run(steps: &[Step]) -> Vec<Written> {
-    let written = coalesce(steps);
-    check(steps, &written);
+    let written = coalesce(steps, true);
+    check(steps, &written, true);
     written
 }
 
@@ -32,6 +32,7 @@ fn stream(first: &Packet, size: u16, count: usize) -> Vec<Packet> {
     Packet { payload, ..first.clone() }.segments(size)
 }
 
+/// TCP in IPv4 and IPv6.
 fn both() -> [Packet; 2] {
     [false, true].map(|ipv6| Packet {
         ipv6,
@@ -40,9 +41,16 @@ fn both() -> [Packet; 2] {
     })
 }
 
+/// TCP and UDP in IPv4 and IPv6.
+fn all() -> [Packet; 4] {
+    let [v4, v6] = both();
+    let udp = |packet: &Packet| Packet { udp: true, ..packet.clone() };
+    [udp(&v4), udp(&v6), v4, v6]
+}
+
 #[test]
 fn a_stream_becomes_one_super_packet() {
-    for packet in both() {
+    for packet in all() {
         let packets = stream(&packet, 1400, 40);
         let steps: Vec<_> = packets.iter().map(push).collect();
         let written = run(&steps);
@@ -61,7 +69,7 @@ fn a_stream_becomes_one_super_packet() {
 
 #[test]
 fn a_run_has_64_packets_or_65535_bytes() {
-    for packet in both() {
+    for packet in all() {
         let sizes = |size, count| {
             let steps: Vec<_> = stream(&packet, size, count).iter().map(push).collect();
             groups(&steps).iter().map(Vec::len).collect::<Vec<_>>()
@@ -156,9 +164,54 @@ fn what_is_not_merged() {
     }
 }
 
+/// UDP: a shorter packet ends the run, and nothing else than equal headers and a checksum is asked.
+#[test]
+fn what_is_not_merged_of_udp() {
+    type Change = fn(&mut Packet);
+    let starts: [(&str, Change); 3] = [
+        ("a longer one", |packet| packet.payload.resize(1001, 0)),
+        ("another hop limit", |packet| packet.ttl -= 1),
+        ("a congestion mark", |packet| packet.class = 3),
+    ];
+    let [v4, v6, ..] = all();
+    for packet in [v4, v6] {
+        for (name, change) in starts {
+            let mut packets = stream(&packet, 1000, 4);
+            packets[2..].iter_mut().for_each(change);
+            assert_eq!(groups(&packets.iter().map(push).collect::<Vec<_>>()), [[0, 1], [2, 3]], "{name}");
+        }
+        let mut packets = stream(&packet, 1000, 5);
+        packets[1].payload.truncate(1);
+        packets[2].payload.clear();
+        let steps: Vec<_> = packets.iter().map(push).collect();
+        assert_eq!(groups(&steps), [vec![0, 1], vec![2], vec![3, 4]], "shorter, then empty");
+
+        let mut steps: Vec<_> = stream(&packet, 1000, 4).iter().map(push).collect();
+        let Step::Push { packet, .. } = &mut steps[2] else { unreachable!() };
+        let checksum = packet.len() - 1000 - UDP_HEADER + UDP_CHECKSUM;
+        packet[checksum..][..2].fill(0);
+        assert_eq!(groups(&steps), [vec![0, 1], vec![2], vec![3]], "no checksum");
+        let Step::Push { packet, .. } = &mut steps[2] else { unreachable!() };
+        packet[checksum - 1] += 1;
+        assert_eq!(groups(&steps), [vec![0, 1], vec![2], vec![3]], "a wrong length");
+    }
+}
+
+/// Without UDP super-packets each UDP packet goes alone, and keeps its place.
+#[test]
+fn an_interface_that_takes_no_udp_super_packets() {
+    let [v4, v6, tcp4, tcp6] = all().map(|packet| stream(&packet, 1000, 2));
+    for (udp, tcp) in [(v4, tcp4), (v6, tcp6)] {
+        let steps = [&tcp[0], &udp[0], &udp[1], &tcp[1]].map(push);
+        let written = coalesce(&steps, false);
+        check(&steps, &written, false);
+        assert_eq!(written.iter().map(|write| &write.places[..]).collect::<Vec<_>>(), [[0], [1], [2], [3]]);
+    }
+}
+
 #[test]
 fn another_interface_session_or_flow_is_another_run() {
-    for packet in both() {
+    for packet in all() {
         let packets = stream(&packet, 1000, 4);
         let mut other_port = packets.clone();
         other_port.iter_mut().for_each(|packet| packet.ports[0] += 1);
@@ -202,7 +255,7 @@ fn an_identification_may_stay_if_df_is_set() {
 /// Every byte of a packet whose change no field check notices is covered by a checksum.
 #[test]
 fn corruption_is_never_laundered() {
-    for packet in both() {
+    for packet in all() {
         let packets = stream(&packet, 64, 4);
         let sound: Vec<_> = packets.iter().map(push).collect();
         let len = packets[0].build().len();
@@ -221,7 +274,7 @@ fn corruption_is_never_laundered() {
 
 #[test]
 fn a_corrupted_first_packet_does_not_hold_up_the_next() {
-    for packet in both() {
+    for packet in all() {
         let mut steps: Vec<_> = stream(&packet, 1000, 4).iter().map(push).collect();
         let Step::Push { packet, .. } = &mut steps[0] else { unreachable!() };
         *packet.last_mut().unwrap() ^= 1;
@@ -238,8 +291,8 @@ fn a_wrong_header_checksum_goes_alone() {
 }
 
 #[test]
-fn what_is_not_tcp_keeps_its_place_on_its_interface() {
-    let udp = Packet { udp: true, ..Packet::default() }.build();
+fn what_has_no_flow_keeps_its_place_on_its_interface() {
+    let udp = Packet { udp: true, fragment: 0x2000, ..Packet::default() }.build();
     let to = |interface, packet| Step::Push { interface, tag: 7, packet };
     let [a, b, c, d]: [Packet; 4] = stream(&Packet::default(), 1000, 4).try_into().unwrap();
     let others = [
@@ -303,26 +356,27 @@ fn a_place_outside_the_arena_is_nothing() {
     let packet = Packet::default().build();
     let (mut coalescer, mut count) = (Coalescer::new(), Count(0));
     for range in [0..packet.len() + 1, Range { start: 5, end: 4 }, usize::MAX..usize::MAX, 0..usize::MAX] {
-        coalescer.push(&packet, range, 1, 1, &mut count);
+        coalescer.push(&packet, range, 1, 1, true, &mut count);
     }
     assert_eq!(count.0, 0);
     // An arena that shrinks breaks the contract; still nothing panics and nothing is lost.
-    coalescer.push(&packet, 0..packet.len(), 1, 1, &mut count);
+    coalescer.push(&packet, 0..packet.len(), 1, 1, true, &mut count);
     coalescer.flush(&[], &mut count);
     assert_eq!(count.0, 1);
 }
 
 /// Flows mixed at random, each in order.
 fn mix() -> impl Strategy<Value = Vec<Step>> {
-    let flow = (any::<bool>(), any::<bool>(), 1u16..1460, 0usize..80, 0u32..2, any::<u32>());
+    let flow = (any::<(bool, bool, bool)>(), 1u16..1460, 0usize..80, 0u32..2, any::<u32>());
     let flows = vec(flow, 1..12);
     (flows, vec(any::<usize>(), 300), 0usize..4).prop_map(|(flows, choices, damaged)| {
         let mut queues: Vec<_> = flows
             .into_iter()
             .zip(0..)
-            .map(|((ipv6, df, size, count, interface, seq), port)| {
+            .map(|(((ipv6, udp, df), size, count, interface, seq), port)| {
                 let first = Packet {
                     ipv6,
+                    udp,
                     seq,
                     id: seq as u16,
                     fragment: if df { 0x4000 } else { 0 },
@@ -353,14 +407,14 @@ fn mix() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn split_undoes_it(ipv6: bool, id: u16, seq: u32, options in 0usize..=10, size in 1u16..3000, count in 1usize..100, rest in 0usize..3000) {
-        let first = Packet { ipv6, id, seq, options: vec![1; options * 4], ..Packet::default() };
+    fn split_undoes_it(ipv6: bool, udp: bool, id: u16, seq: u32, options in 0usize..=10, size in 1u16..3000, count in 1usize..100, rest in 0usize..3000) {
+        let first = Packet { ipv6, udp, id, seq, options: vec![1; options * 4], ..Packet::default() };
         let len = (usize::from(size) * count).saturating_sub(rest).max(1);
         let payload = (0..len).map(|i| (i * 13 + i / 256) as u8).collect();
         let packets = Packet { payload, ..first }.segments(size);
         let steps: Vec<_> = packets.iter().map(push).collect();
         let written = run(&steps);
-        let header = 40 + if ipv6 { 20 } else { 0 } + options * 4;
+        let header = if ipv6 { 40 } else { 20 } + if udp { 8 } else { 20 + options * 4 };
         let full = ((65_535 - header) / usize::from(size)).min(64);
         // A last shorter packet may fit where a whole one does not.
         prop_assert!(written.len() <= packets.len().div_ceil(full));

@@ -45,15 +45,15 @@ pub fn samples() -> Vec<Sample> {
             samples.push(Sample { name, written, forwarded });
         }
     }
-    for ipv6 in [false, true] {
-        let all = Packet { ipv6, flags: ACK | PSH, payload: payload(50_000), ..base.clone() };
+    for (ipv6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
+        let all = Packet { ipv6, udp, flags: ACK | PSH, payload: payload(50_000), ..base.clone() };
         let packets = all.segments(1400);
         let push = |packet: &Packet| Step::Push { interface: 1, tag: 1, packet: packet.build() };
-        let [write] = &coalesce(&packets.iter().map(push).collect::<Vec<_>>())[..] else {
+        let [write] = &coalesce(&packets.iter().map(push).collect::<Vec<_>>(), true)[..] else {
             panic!("all packets of a flow in one write");
         };
         samples.push(Sample {
-            name: format!("merged, IPv{}", if ipv6 { 6 } else { 4 }),
+            name: format!("merged, IPv{}, {}", if ipv6 { 6 } else { 4 }, if udp { "UDP" } else { "TCP" }),
             written: [&write.header.to_bytes()[..], &write.bytes].concat(),
             forwarded: packets.iter().map(|packet| hop(packet).build()).collect(),
         });

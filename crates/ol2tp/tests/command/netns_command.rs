@@ -1,10 +1,11 @@
 //! The command at work between two network namespaces. Needs root and /dev/net/tun.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
@@ -116,6 +117,30 @@ fn static_says_that_it_is_up_and_a_signal_ends_it_with_0() {
         assert!(!has_interface(&bed.left, interface));
         assert!(!Path::new(&end.socket()).exists());
     }
+}
+
+#[test]
+fn static_stops_silently_while_it_receives() {
+    let bed = Bed::new().unwrap();
+    let mut end = Static::start(&bed.left, "traffic", &["--json"]);
+    end.line();
+    let peer = bed.right.enter(|| UdpSocket::bind((RIGHT, 1701))).unwrap();
+    peer.connect((LEFT, 1701)).unwrap();
+    // A data message of the session, with what the driver looks at of an IPv4 packet.
+    let message = [&[0, 2, 0, 1, 0, 10, 0xff, 3, 0, 0x21, 0x45][..], &[0; 19]].concat();
+    // Until the port is closed.
+    let flood = thread::spawn(move || while peer.send(&message).is_ok() {});
+    let received = || {
+        let output = run(&["show", "sessions", "--json", "--socket", &end.socket()]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["sessions"][0]["stats"]["rx_packets"].as_u64().unwrap()
+    };
+    while received() < 10_000 {
+        assert!(!flood.is_finished());
+    }
+    end.signal(Signal::SIGTERM);
+    assert_eq!(end.wait(), (Some(0), String::new(), String::new()));
+    flood.join().unwrap();
 }
 
 #[test]
