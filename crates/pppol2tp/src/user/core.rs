@@ -261,7 +261,7 @@ impl Core {
         let counters = &udp.counters;
         SocketInfo {
             local: udp.local,
-            mode: Mode { gso: udp.gso.load(Relaxed), gro: udp.gro, ..self.mode },
+            mode: Mode { gso: udp.segments.load(Relaxed) > 1, gro: udp.gro, ..self.mode },
             counters: vec![
                 ("rx_control", counters.control.get()),
                 ("rx_control_dropped", counters.control_dropped.get()),

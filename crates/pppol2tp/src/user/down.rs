@@ -26,7 +26,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Mode;
 use super::log::{Dump, Log};
-use super::runs::{Frames, Runs};
+use super::runs::{Frames, MAX_FRAMES, OLD_MAX_FRAMES, Runs};
 use super::split::{self, Segments};
 use super::state::{Counter, Interface, Session, Udp, UnitState};
 use super::table::{AddressTable, inner_address};
@@ -36,17 +36,17 @@ use crate::sys::{MESSAGES, Outgoing, SendBatch};
 use crate::{DebugMask, Prefix};
 
 /// A batch ends after so many packets,
-const PACKETS: usize = 64;
+const PACKETS: usize = MAX_FRAMES as usize;
 /// or so many bytes.
 const BYTES: usize = 256 * 1024;
 /// What a batch may need beyond [`BYTES`]: the last super-packet and the headers of its segments.
 const SLACK: usize = 320 * 1024;
 /// A batch of at least so many packets,
-const BUSY: usize = 4;
+const BUSY: usize = 8;
 /// of at most so many bytes each, which ended for want of more, lets the thread rest
 const SMALL: usize = 600;
 /// so long: what gathers meanwhile shares a message, as when a network card holds back its interrupts.
-const REST: Duration = Duration::from_micros(20);
+const REST: Duration = Duration::from_micros(50);
 /// How long a full socket buffer is waited for, in milliseconds.
 const PATIENCE: u16 = 100;
 /// How often a message is sent again: an error may be ICMP's word on an earlier one.
@@ -232,7 +232,7 @@ impl Down {
             let ns = (used == MAX).then(|| session.tx.ns().wrapping_sub(1));
             debug_sent(&self.log, &session.shared, 1, &self.arena[..size], ns);
         }
-        self.runs.push(single(&session.shared, 0, size), false);
+        self.runs.push(single(&session.shared, 0, size), 1);
         self.send();
     }
 
@@ -338,7 +338,7 @@ impl Down {
             let ns = send_seq.then(|| session.tx.ns().wrapping_sub(frames.count as u16));
             debug_sent(&self.log, shared, frames.count, &self.arena[start..start + frames.size], ns);
         }
-        self.runs.push(frames, session.udp.gso.load(Relaxed));
+        self.runs.push(frames, session.udp.segments.load(Relaxed));
         start + (frames.count - 1) * frames.size + frames.last
     }
 
@@ -396,8 +396,10 @@ impl Down {
                 {
                     // EINVAL and EMSGSIZE speak of datagrams larger than the path, too.
                     let fits = run.size + 48 <= usize::from(tunnel.path_mtu.load(Relaxed));
-                    if code != libc::EMSGSIZE && (fits || code != libc::EINVAL) {
-                        udp.gso.store(false, Relaxed);
+                    if code == libc::EINVAL && fits && run.count > usize::from(OLD_MAX_FRAMES) {
+                        udp.segments.store(OLD_MAX_FRAMES, Relaxed);
+                    } else if code != libc::EMSGSIZE && (fits || code != libc::EINVAL) {
+                        udp.segments.store(1, Relaxed);
                         tracing::info!(target: "pppol2tp", "{}: no UDP segmentation offload: {error}", udp.local);
                     }
                     let frames = arena[run.start..run.end].chunks(run.size);

@@ -2,8 +2,10 @@
 //! equal sizes (the last may be shorter), so that one message carries them (`UDP_SEGMENT`).
 //! Frames join in the order they came; nothing is put off to make a run longer.
 
-/// The kernel's bound of datagrams in one message (`UDP_MAX_SEGMENTS` of older kernels).
-const MAX_FRAMES: usize = 64;
+/// The kernel's bound of datagrams in one message (`UDP_MAX_SEGMENTS`),
+pub(super) const MAX_FRAMES: u16 = 128;
+/// and that of older kernels.
+pub(super) const OLD_MAX_FRAMES: u16 = 64;
 /// Bytes of one message: a UDP datagram's bound less room for headers.
 const MAX_BYTES: usize = 65_000;
 
@@ -58,10 +60,10 @@ impl Runs {
         Self { runs: Vec::with_capacity(ROOM), groups: Vec::with_capacity(ROOM) }
     }
 
-    /// Appends frames. `gso` says whether their socket takes more than one a message.
-    pub(super) fn push(&mut self, frames: Frames, gso: bool) {
+    /// Appends frames. Their socket takes `max` a message.
+    pub(super) fn push(&mut self, frames: Frames, max: u16) {
         let Frames { tunnel, session, mut start, mut count, size, last } = frames;
-        let max = if gso { MAX_FRAMES } else { 1 };
+        let max = usize::from(max);
         while count > 0 {
             let head = if count == 1 { last } else { size };
             let joins = |run: &&mut Run| {

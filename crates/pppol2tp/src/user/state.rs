@@ -66,8 +66,8 @@ pub(super) struct Udp {
     pub(super) counters: UdpCounters,
     /// The debug masks of all its tunnels.
     pub(super) debug: AtomicU32,
-    /// `UDP_SEGMENT` is in use.
-    pub(super) gso: AtomicBool,
+    /// How many datagrams a message may carry (`UDP_SEGMENT`).
+    pub(super) segments: AtomicU16,
     /// It is an IPv6 socket; IPv4 peers have mapped addresses.
     pub(super) v6: bool,
     /// `UDP_GRO` is in use.

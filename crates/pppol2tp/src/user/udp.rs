@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicU16, AtomicU32};
 use std::time::Duration;
 
 use l2tp_data::rules::Descriptor;
@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::core::Core;
 use super::queue::Inbox;
+use super::runs::MAX_FRAMES;
 use super::state::{Udp, UdpCounters};
 use super::tunnel;
 use crate::sys::{self, Destination, Outgoing, SendBatch};
@@ -43,7 +44,7 @@ impl Handle {
             inbox: Inbox::new(),
             counters: UdpCounters::default(),
             debug: AtomicU32::new(0),
-            gso: AtomicBool::new(gso),
+            segments: AtomicU16::new(if gso { MAX_FRAMES } else { 1 }),
             gro,
             v6,
             socket,
