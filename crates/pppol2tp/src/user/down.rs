@@ -42,7 +42,7 @@ const BYTES: usize = 256 * 1024;
 /// What a batch may need beyond [`BYTES`]: the last super-packet and the headers of its segments.
 const SLACK: usize = 320 * 1024;
 /// A batch of at least so many packets,
-const BUSY: usize = 8;
+const BUSY: usize = 2;
 /// of at most so many bytes each, which ended for want of more, lets the thread rest
 const SMALL: usize = 600;
 /// so long: what gathers meanwhile shares a message, as when a network card holds back its interrupts.
