@@ -1,4 +1,8 @@
-//! The rules of `l2tp-data` put together as a driver does it, around one frame and without any I/O.
+//! What benchmarks and allocation tests measure: the rules of `l2tp-data` put together as a driver does it,
+//! and the control protocol, both without any I/O.
 #![forbid(unsafe_code)]
+
+pub mod control;
+pub mod endpoints;
 
 pub use ol2tp::bench::rules::*;

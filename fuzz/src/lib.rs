@@ -1,6 +1,7 @@
 //! Fuzz targets: functions of bytes that panic when something is wrong. `fuzz_targets/` gives them to
 //! libFuzzer, `tests/corpus.rs` replays what it found.
 
+mod avp;
 mod header;
 mod input;
 #[path = "../../crates/l2tp-data/tests/common/path.rs"]
@@ -8,6 +9,7 @@ mod path;
 mod receive;
 mod sockaddr;
 
+pub use avp::avp;
 pub use header::header;
 pub use pppol2tp::user::fuzzing::offload;
 pub use receive::receive;
@@ -17,8 +19,8 @@ pub use sockaddr::sockaddr;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 4] =
-    [("header", header), ("offload", offload), ("receive", receive), ("sockaddr", sockaddr)];
+pub const TARGETS: [(&str, Target); 5] =
+    [("avp", avp), ("header", header), ("offload", offload), ("receive", receive), ("sockaddr", sockaddr)];
 
 /// Runs a target on every file named on the command line.
 pub fn replay(target: Target) -> std::io::Result<()> {

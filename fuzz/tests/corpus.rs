@@ -19,6 +19,11 @@ fn replays(name: &str) {
 }
 
 #[test]
+fn avp() {
+    replays("avp");
+}
+
+#[test]
 fn header() {
     replays("header");
 }
