@@ -2,10 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+pub mod control;
+pub mod kl2tpd;
+pub mod pcap;
 pub mod tshark;
 
 /// The command `ol2tp`, built now with the profile and into the directory of the test that asks.
@@ -18,13 +21,9 @@ pub fn ol2tp() -> io::Result<PathBuf> {
 }
 
 fn build() -> io::Result<PathBuf> {
-    // …/target/debug/deps/test
-    let test = std::env::current_exe()?;
-    let [_, _, profile, target, ..] = test.ancestors().collect::<Vec<_>>()[..] else {
-        return Err(io::Error::other("a test lies in cargo's target directory"));
-    };
+    let profile = profile()?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "ol2tp", "--target-dir"]).arg(target);
+    cargo.args(["build", "--quiet", "--package", "ol2tp", "--target-dir"]).arg(target()?);
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
@@ -32,4 +31,19 @@ fn build() -> io::Result<PathBuf> {
         return Err(io::Error::other("the command ol2tp does not build"));
     }
     Ok(profile.join("ol2tp"))
+}
+
+/// cargo's directory of the profile that the running test was built with.
+fn profile() -> io::Result<PathBuf> {
+    // …/target/debug/deps/test
+    let test = std::env::current_exe()?;
+    let profile = test.ancestors().nth(2).map(Path::to_path_buf);
+    profile.ok_or_else(|| io::Error::other("a test lies in cargo's target directory"))
+}
+
+/// cargo's target directory.
+fn target() -> io::Result<PathBuf> {
+    let profile = profile()?;
+    let target = profile.parent().map(Path::to_path_buf);
+    target.ok_or_else(|| io::Error::other("a test lies in cargo's target directory"))
 }

@@ -94,7 +94,7 @@ fn copy(mut from: impl Read, mut to: File) -> io::Result<()> {
 }
 
 /// What tshark says about one packet, and how it is asked for.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 41] = [
     "frame.number",
     "frame.protocols",
     "ip.src",
@@ -104,6 +104,26 @@ const FIELDS: [&str; 21] = [
     "l2tp.session",
     "l2tp.length_bit",
     "l2tp.seq_bit",
+    "l2tp.offset_bit",
+    "l2tp.priority",
+    "l2tp.version",
+    "l2tp.length",
+    "udp.length",
+    "l2tp.zero_length_body_message",
+    "l2tp.avp.message_type",
+    "l2tp.avp.type",
+    "l2tp.avp.mandatory",
+    "l2tp.avp.hidden",
+    "l2tp.avp.length",
+    "l2tp.avp.host_name",
+    "l2tp.avp.called_number",
+    "l2tp.avp.maximum_bps",
+    "l2tp.avp.connect_speed",
+    "l2tp.avp.proxy_authen_name",
+    "lcp.opt.mru",
+    "l2tp.avp.receive_accm",
+    "l2tp.avp.alignment_errors",
+    "l2tp.avp.cause_code_message",
     "l2tp.Ns",
     "l2tp.Nr",
     "ppp.address",
@@ -165,6 +185,39 @@ impl Packet {
                 faults.push(format!("{field} is {:?}, not {value}", self.first(field)));
             }
         }
+        faults.extend(self.unsound());
+        faults
+    }
+
+    /// What is wrong with it as a control message (RFC 2661 §3.1).
+    pub fn control_faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if !self.first("frame.protocols").contains(":udp:l2tp") {
+            faults.push(format!("not L2TP but {}", self.first("frame.protocols")));
+        }
+        for (field, value) in [
+            ("l2tp.type", "1"),
+            ("l2tp.length_bit", "1"),
+            ("l2tp.seq_bit", "1"),
+            ("l2tp.offset_bit", "0"),
+            ("l2tp.priority", "0"),
+            ("l2tp.version", "2"),
+        ] {
+            if self.first(field) != value {
+                faults.push(format!("{field} is {:?}, not {value}", self.first(field)));
+            }
+        }
+        let length = |field| self.first(field).parse::<usize>().ok();
+        if length("l2tp.length").map(|length| length + 8) != length("udp.length") {
+            faults.push(format!("it is {:?} bytes long", length("l2tp.length")));
+        }
+        faults.extend(self.unsound());
+        faults
+    }
+
+    /// What is wrong with it whatever it is: complaints of the dissectors, and checksums.
+    fn unsound(&self) -> Vec<String> {
+        let mut faults = Vec::new();
         if !self.all("_ws.malformed").is_empty() {
             faults.push("malformed".into());
         }

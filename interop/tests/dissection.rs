@@ -1,8 +1,9 @@
 //! The eyes of the other tests are open: hand-made packets pass, and each fault is seen.
 
-use std::fs;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
+use interop::pcap::{self, checksum, ip};
 use interop::tshark::{Packet, dissect};
 
 const PORT: u16 = 1701;
@@ -63,6 +64,35 @@ fn another_version_is_a_fault() {
     fault("version", udp(&l2tp(&[0, 1, 0, 7, 0, 9], &echo())), "not L2TP/PPP/IP");
 }
 
+/// HELLO with Ns 1 and Nr 2.
+const HELLO: [u8; 20] = [0xc8, 2, 0, 20, 0, 7, 0, 0, 0, 1, 0, 2, 0x80, 8, 0, 0, 0, 0, 0, 6];
+
+#[test]
+fn a_control_message_has_no_fault() {
+    let [packet] = see("hello", [udp(&HELLO)]);
+    assert_eq!(packet.control_faults(), [""; 0]);
+    assert_eq!(packet.first("l2tp.avp.message_type"), "6");
+}
+
+#[test]
+fn faults_of_control_messages() {
+    let rows = [
+        ("offset", 0, 0xca, "l2tp.offset_bit"),
+        ("priority", 0, 0xc9, "l2tp.priority"),
+        ("data", 0, 0x48, "l2tp.type"),
+        ("length", 3, 19, "bytes long"),
+        ("long-avp", 13, 9, "malformed"),
+        ("short-avp", 13, 2, "expert information"),
+    ];
+    for (name, at, octet, expected) in rows {
+        let mut datagram = HELLO;
+        datagram[at] = octet;
+        let [packet] = see(name, [udp(&datagram)]);
+        let faults = packet.control_faults();
+        assert!(faults.iter().any(|fault| fault.contains(expected)), "{name}: {faults:?}");
+    }
+}
+
 fn fault(name: &str, datagram: Vec<u8>, expected: &str) {
     let [packet] = see(name, [datagram]);
     let faults = packet.faults();
@@ -71,18 +101,8 @@ fn fault(name: &str, datagram: Vec<u8>, expected: &str) {
 
 /// What tshark sees in a capture of these IP packets.
 fn see<const N: usize>(name: &str, packets: [Vec<u8>; N]) -> [Packet; N] {
-    const LINKTYPE_RAW: u32 = 101;
-    let mut pcap = Vec::new();
-    for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65535, LINKTYPE_RAW] {
-        pcap.extend(u32::to_le_bytes(word));
-    }
-    for packet in packets {
-        let len = packet.len() as u32;
-        pcap.extend([0, 0, len, len].into_iter().flat_map(u32::to_le_bytes));
-        pcap.extend(packet);
-    }
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pcap"));
-    fs::write(&file, pcap).expect("the target directory is writable");
+    pcap::write(&file, packets).expect("the target directory is writable");
     dissect(&file, PORT).expect("tshark reads it").try_into().expect("as many packets as there were")
 }
 
@@ -95,32 +115,11 @@ fn echo() -> Vec<u8> {
     let mut icmp = [&[0, 0, 0, 0, 1, 1, 0, 1][..], &[0xa5; 32]].concat();
     let sum = checksum(&icmp);
     icmp[2..4].copy_from_slice(&sum);
-    ip(1, [10, 0, 0, 1], [10, 0, 0, 2], &icmp)
+    ip(1, [10, 0, 0, 1].into(), [10, 0, 0, 2].into(), &icmp)
 }
 
 /// A UDP datagram with its checksum, from 192.0.2.1 to 192.0.2.2.
 fn udp(payload: &[u8]) -> Vec<u8> {
-    let len = (payload.len() as u16 + 8).to_be_bytes();
-    let port = PORT.to_be_bytes();
-    let mut datagram = [&port[..], &port, &len, &[0, 0], payload].concat();
-    let pseudo = [192, 0, 2, 1, 192, 0, 2, 2, 0, 17, len[0], len[1]];
-    let sum = checksum(&[&pseudo, &datagram[..]].concat());
-    datagram[6..8].copy_from_slice(&sum);
-    ip(17, [192, 0, 2, 1], [192, 0, 2, 2], &datagram)
-}
-
-fn ip(protocol: u8, from: [u8; 4], to: [u8; 4], payload: &[u8]) -> Vec<u8> {
-    let len = (payload.len() as u16 + 20).to_be_bytes();
-    let mut header = [&[0x45, 0, len[0], len[1], 0, 0, 0x40, 0, 64, protocol, 0, 0][..], &from, &to].concat();
-    let sum = checksum(&header);
-    header[10..12].copy_from_slice(&sum);
-    [header, payload.to_vec()].concat()
-}
-
-/// RFC 1071.
-fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let sum: u32 =
-        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0))).sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    (!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes()
+    let [from, to] = [1, 2].map(|host| SocketAddrV4::new([192, 0, 2, host].into(), PORT));
+    pcap::udp(from, to, payload)
 }

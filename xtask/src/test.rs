@@ -10,8 +10,8 @@ use crate::process::{command, run as execute, run_reading};
 
 /// All checks, in order, with a summary at the end; exit code 1 if one failed.
 ///
-/// Installs what is missing: as root, Debian's packages by apt-get; cargo-deny by cargo; Rust 1.85 by
-/// rustup. A check whose tools cannot be had is named in the summary and fails nothing. Tests that need
+/// Installs what is missing: as root, Debian's packages by apt-get; kl2tpd of Debian sid into the target
+/// directory; cargo-deny by cargo; Rust 1.85 by rustup. A check whose tools cannot be had is named in the summary and fails nothing. Tests that need
 /// root and /dev/net/tun are required if CI=true, and named as not run where they cannot.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -45,7 +45,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -59,6 +59,7 @@ const STEPS: [Step; 9] = [
     Step { name: "deny", slow: true, run: deny },
     Step { name: "release", slow: true, run: || cargo("cargo build --release --locked") },
     Step { name: "interop", slow: true, run: interop },
+    Step { name: "kl2tpd", slow: true, run: kl2tpd },
 ];
 
 /// Runs the steps that were asked for and prints the summary.
@@ -141,7 +142,13 @@ fn namespaces() -> Result<Passed, Problem> {
 fn interop() -> Result<Passed, Problem> {
     install::packages(install::TSHARK).map_err(Problem::Missing)?;
     require(install::namespaces())?;
-    tests("--package interop")
+    tests("--package interop -- --skip kl2tpd")
+}
+
+/// The tests with a real peer: those with `kl2tpd` in their path.
+fn kl2tpd() -> Result<Passed, Problem> {
+    install::packages(install::PEERS).and_then(|()| install::kl2tpd()).map_err(Problem::Missing)?;
+    tests("--package interop -- kl2tpd")
 }
 
 /// What a machine that runs CI has to have.
