@@ -10,6 +10,7 @@ use super::wire::{Bearer, Framing, Leniencies};
 
 /// An endpoint's configuration.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// Our Host Name AVP.
     pub host_name: Box<str>,
@@ -44,6 +45,7 @@ impl Default for Config {
 
 /// Which peers a policy is for.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerRule {
     /// The peer's Host Name AVP; `*` stands for any octets, `?` for one.
     pub host_name: Box<str>,
@@ -68,6 +70,7 @@ impl PeerRule {
 
 /// An address with the bits that count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Network {
     /// Any address in it.
     pub address: IpAddr,
@@ -116,6 +119,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 
 /// How to deal with a peer.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Policy {
     /// The secret shared with it. Answers its challenge, reveals its hidden AVPs.
     pub secret: Option<Secret>,
@@ -174,6 +178,7 @@ impl Policy {
 
 /// What is refused, so that nobody can use us up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limits {
     /// Tunnels, those that are being set up included.
     pub tunnels: usize,

@@ -8,11 +8,12 @@ use l2tp_data::id::{SessionId, TunnelId};
 use super::error::Error;
 use super::wire::{
     Accm, AuthenType, Bearer, CallErrors, CauseCode, CdnResult, Direction, ErrorCode, Framing, MessageType,
-    StopResult,
+    Octets, StopResult,
 };
 
 /// The way to a peer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Path {
     /// The caller's number of the UDP socket. With IPsec, of the association on it: behind one NAT,
     /// several peers can share an address and port.
@@ -109,6 +110,67 @@ pub enum Event {
     },
 }
 
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = |f: &mut fmt::Formatter<'_>, tunnel: &TunnelId, session: &SessionId| {
+            write!(f, "tunnel {} session {}: ", tunnel.get(), session.get())
+        };
+        match self {
+            Self::TunnelUp { tunnel, peer } => {
+                let proved = if peer.authenticated { ", authenticated" } else { "" };
+                let (name, theirs) = (Octets(&peer.host_name), peer.tunnel_id.get());
+                write!(
+                    f,
+                    "tunnel {}: up, to {name} at {}, whose id is {theirs}",
+                    tunnel.get(),
+                    peer.path.peer
+                )?;
+                write!(f, ", window {}{proved}", peer.window)
+            }
+            Self::TunnelDown { tunnel, reason, .. } => write!(f, "tunnel {}: down, {reason}", tunnel.get()),
+            Self::CallOffered { tunnel, session, request } => {
+                ids(f, tunnel, session)?;
+                match &**request {
+                    Request::Incoming(call) => {
+                        f.write_str("incoming call offered")?;
+                        let numbers = [("from", &call.calling), ("to", &call.called)];
+                        let known =
+                            numbers.iter().filter_map(|(word, number)| Some((word, number.as_ref()?)));
+                        known.clone().try_for_each(|(word, number)| write!(f, " {word} {}", Octets(number)))
+                    }
+                    Request::Outgoing(call) => write!(f, "outgoing call wanted to {}", Octets(&call.called)),
+                }
+            }
+            Self::CallAccepted { tunnel, session } => {
+                ids(f, tunnel, session)?;
+                f.write_str("the peer takes the call")
+            }
+            Self::CallUp { tunnel, session, peer_session, connected } => {
+                ids(f, tunnel, session)?;
+                write!(f, "up, the peer's id is {}, {} bit/s", peer_session.get(), connected.tx_bps)
+            }
+            Self::CallDown { tunnel, session, reason } => {
+                ids(f, tunnel, session)?;
+                write!(f, "down, {reason}")
+            }
+            Self::LinkInfo { tunnel, session, accm } => {
+                ids(f, tunnel, session)?;
+                write!(f, "ACCM send {:08x}, receive {:08x}", accm.send, accm.receive)
+            }
+            Self::LineErrors { tunnel, session, errors } => {
+                ids(f, tunnel, session)?;
+                let CallErrors { crc, framing, hardware_overruns, buffer_overruns, timeouts, alignment } =
+                    errors;
+                write!(
+                    f,
+                    "line errors: CRC {crc}, framing {framing}, hardware overruns {hardware_overruns}, "
+                )?;
+                write!(f, "buffer overruns {buffer_overruns}, timeouts {timeouts}, alignment {alignment}")
+            }
+        }
+    }
+}
+
 /// What a peer said of itself in SCCRQ or SCCRP.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerInfo {
@@ -134,6 +196,7 @@ pub struct PeerInfo {
 
 /// What kind of call is wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Request {
     /// The LAC has a call for the LNS (ICRQ).
     Incoming(Incoming),
@@ -143,6 +206,7 @@ pub enum Request {
 
 /// A call that a LAC has received (ICRQ, RFC 2661 §6.6).
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Incoming {
     /// Call Serial Number; `None` takes the tunnel's next.
     pub serial: Option<u32>,
@@ -160,6 +224,7 @@ pub struct Incoming {
 
 /// A call that a LAC shall make (OCRQ, RFC 2661 §6.9).
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Outgoing {
     /// Call Serial Number; `None` takes the tunnel's next.
     pub serial: Option<u32>,
@@ -179,6 +244,7 @@ pub struct Outgoing {
 
 /// What a LAC says of a line that is connected (ICCN, OCCN, RFC 2661 §6.8, §6.11).
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Connected {
     /// (Tx) Connect Speed: towards the caller, in bits per second. Never sent as 0, which DrayTek
     /// refuses.
@@ -210,6 +276,7 @@ impl Default for Connected {
 
 /// Proxy LCP and proxy authentication (RFC 2661 §4.4.5).
 #[derive(Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Proxy {
     /// Initial Received LCP CONFREQ.
     pub initial_received_lcp: Option<Vec<u8>>,
@@ -302,6 +369,7 @@ impl fmt::Display for By {
 
 /// What StopCCN (`C` is [`StopResult`]) or CDN ([`CdnResult`]) say.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Cause<C> {
     /// The result code.
     pub result: C,
@@ -357,6 +425,7 @@ impl<C: fmt::Display> fmt::Display for Reason<C> {
 
 /// Q.931 Cause Code (RFC 2661 §4.4.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Q931 {
     /// The cause code of ITU-T Q.931.
     pub code: u16,
@@ -366,6 +435,7 @@ pub struct Q931 {
 
 /// PPP Disconnect Cause Code (RFC 3145).
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct PppCause {
     /// What happened.
     pub code: CauseCode,

@@ -11,6 +11,8 @@ mod endpoint;
 pub mod error;
 mod event;
 pub mod ids;
+#[cfg(feature = "record")]
+pub mod record;
 pub mod reliable;
 mod time;
 pub mod timers;

@@ -100,6 +100,22 @@ impl<K: Copy> Timers<K> {
         Some((timer, self.slots[timer.0 as usize].owner))
     }
 
+    /// The owners whose entries are due, in no order; they stay.
+    #[cfg(feature = "record")]
+    pub(crate) fn due(&self, now: Instant) -> impl Iterator<Item = K> + '_ {
+        let mut next = vec![0];
+        core::iter::from_fn(move || {
+            loop {
+                let at: usize = next.pop()?;
+                // What stands below an entry in the heap is not earlier.
+                if let Some((_, timer)) = self.heap.get(at).filter(|(deadline, _)| *deadline <= now) {
+                    next.extend([2 * at + 1, 2 * at + 2]);
+                    return Some(self.slots[timer.0 as usize].owner);
+                }
+            }
+        })
+    }
+
     /// How many owners there are.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()

@@ -202,3 +202,23 @@ fn the_loser_challenges_the_winner() {
     bed.send(&mut peer, 0, l2tp_control::wire::Scccn { challenge_response: None });
     assert_eq!(bed.end.tunnel_state(tunnel), Some(TunnelState::Closing));
 }
+
+#[test]
+fn late_answers_to_an_sccrq_that_gave_way_ack_nothing_of_the_new_tunnel() {
+    let (mut bed, mut peer, tunnel, _) = dialling(&policy(true));
+    // The peer had accepted our SCCRQ as its tunnel 88 when it sent its own.
+    let mut answering = Peer::new(LAC, 88);
+    answering.theirs = tunnel.get();
+    answering.nr = 1;
+    assert_eq!(kinds(&bed.send(&mut peer, 0, Sccrq { tie_breaker: Some(0), ..sccrq(77) })), [SCCRP]);
+    let refused = bed.send(&mut answering, 0, sccrp(88));
+    assert_eq!((kinds(&refused), refused[0].header().tunnel_id), (vec![STOPCCN], 88));
+    answering.nr = 1;
+    assert_eq!(bed.ack(&mut answering), []);
+    assert_eq!(bed.count("late_answer"), 2);
+
+    bed.pass(std::time::Duration::from_secs(1));
+    assert_eq!(kinds(&bed.take(&mut peer)), [SCCRP], "it goes again");
+    bed.send(&mut peer, 0, l2tp_control::wire::Scccn { challenge_response: None });
+    assert_eq!(bed.end.tunnel_state(tunnel), Some(TunnelState::Established));
+}

@@ -46,6 +46,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Measures what this machine can do
     Bench(BenchArgs),
+    /// Replays a record of the control protocol and says what went on, message by message
+    Replay(ReplayArgs),
     /// One end of `bench sessions`
     #[command(hide = true)]
     Shared(SharedArgs),
@@ -257,6 +259,29 @@ pub enum BenchWhat {
     Modes,
     /// Many sessions on one shared interface, beside one
     Sessions,
+}
+
+/// `ol2tp replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ol2tp replay lns.record | less
+  ol2tp replay lns.record --json | jq 'select(.message.message == \"StopCCN\")'
+
+A record has all that went into an endpoint: what it does is found out anew. Each line starts with the
+time in seconds of the clock then, and
+  <  a datagram that came, with its AVPs
+  >  a datagram that was sent
+  @  a timer
+  #  what the endpoint was told to do
+  *  what the endpoint told
+Secrets and passwords are in the record, unless it was made without, and never in the output.")]
+pub struct ReplayArgs {
+    /// The record
+    pub file: PathBuf,
+    /// Print JSON, a line each
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ol2tp shared`.

@@ -1,11 +1,14 @@
-//! `static`, `show` and `set`.
+//! `static`, `show`, `set` and `replay`.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use l2tp_control::record::Replay;
 use ol2tpd::control::{self, Client, Listener, Report, SessionView, Set, What};
 use ol2tpd::serve::{self, Control};
 use ol2tpd::shared_sessions::{self, SharedSessionsConfig};
@@ -16,7 +19,7 @@ use pppol2tp::user::{Config, UserDriver};
 use pppol2tp::{Driver, SessionIds};
 use serde::Serialize;
 
-use crate::args::{Assignment, EndArgs, Rate, SetArgs, SharedArgs, ShowArgs, StaticArgs};
+use crate::args::{Assignment, EndArgs, Rate, ReplayArgs, SetArgs, SharedArgs, ShowArgs, StaticArgs};
 use crate::exit::{Doing, Failure, Result};
 use crate::output::{self, Table};
 use crate::{can, interrupt};
@@ -232,4 +235,17 @@ fn counters(counters: &[(String, u64)]) -> String {
         table.row([format!("  {name}"), value.to_string()]);
     }
     format!("{table}\n\n")
+}
+
+/// `ol2tp replay`.
+///
+/// Errors: the file cannot be read, or a line of it makes no sense.
+pub fn replay(args: &ReplayArgs) -> Result<()> {
+    let name = args.file.display();
+    let file = File::open(&args.file).doing(&name)?;
+    for step in Replay::new(BufReader::new(file)) {
+        let step = step.map_err(|error| Failure::new(format!("{name}, {error}")))?;
+        if args.json { output::json(&step) } else { output::print(step) }?;
+    }
+    Ok(())
 }

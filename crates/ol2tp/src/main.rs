@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Set(args) => commands::set(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Replay(args) => commands::replay(&args),
     });
     let code = match result {
         Ok(()) => Code::Ok,

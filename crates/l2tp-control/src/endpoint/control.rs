@@ -182,7 +182,8 @@ impl Endpoint {
         core.opening.remove(&(tunnel.path.peer, id));
         core.open -= 1;
         tunnel.state = State::Closing;
-        let (stranger, reason) = (tunnel.info.take(), Box::new(Reason { by, cause }));
+        let stranger = tunnel.info.take().filter(|_| !tunnel.gave_way);
+        let reason = Box::new(Reason { by, cause });
         core.events.push_back(Event::TunnelDown { tunnel: id, stranger, reason });
         core.touch(tunnel);
         true

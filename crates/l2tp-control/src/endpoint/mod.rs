@@ -10,6 +10,8 @@
 
 mod calls;
 mod control;
+#[cfg(feature = "record")]
+mod inspect;
 mod request;
 
 use core::net::SocketAddr;

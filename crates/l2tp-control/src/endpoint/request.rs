@@ -238,7 +238,7 @@ impl Endpoint {
 }
 
 /// The value of an AVP that is not hidden, before the message is decoded.
-fn plain(message: &[u8], attribute: Attribute) -> Option<&[u8]> {
+pub(super) fn plain(message: &[u8], attribute: Attribute) -> Option<&[u8]> {
     let mut avps = Avps::new(message.get(Header::LEN..)?).map_while(Result::ok);
     avps.find(|avp| avp.attribute() == attribute && !avp.is_hidden()).map(|avp| avp.value)
 }

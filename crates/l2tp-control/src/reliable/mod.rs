@@ -83,6 +83,7 @@ pub const MAX_WINDOW: u16 = 32_768;
 
 /// How long things take. One for many tunnels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Timing {
     /// The wait before the first retransmission; each further wait is twice as long.
     pub retransmit: Duration,

@@ -5,6 +5,7 @@ use core::ops::{BitOr, BitOrAssign, Sub};
 
 /// A set of leniencies: those that are granted, or those that a message made use of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Leniencies(u16);
 
 macro_rules! leniencies {

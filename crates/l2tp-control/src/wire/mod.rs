@@ -62,6 +62,9 @@ pub use value::{
     ResultCode,
 };
 
+#[cfg(feature = "record")]
+pub(crate) use value::{Forgiving, Value};
+
 /// Two octets in network order, if they are there.
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     let field = bytes.get(at..)?.first_chunk()?;

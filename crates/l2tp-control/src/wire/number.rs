@@ -7,6 +7,7 @@ macro_rules! numbers {
     ($(#[$doc:meta])* $name:ident($int:ty) $prefix:literal { $($value:literal $const:ident $words:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(pub $int);
 
         impl $name {
@@ -141,6 +142,7 @@ macro_rules! bits {
     ($(#[$doc:meta])* $name:ident { $($value:literal $const:ident $words:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+        #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(pub u32);
 
         impl $name {

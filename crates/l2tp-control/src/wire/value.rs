@@ -454,6 +454,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident($count:literal) { $($(#[$d:meta])* $field:ident $at:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+        #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name {
             $($(#[$d])* pub $field: u32,)*
         }

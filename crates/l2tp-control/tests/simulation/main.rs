@@ -1,6 +1,7 @@
 //! Endpoints over networks that lose, double, delay and reorder: both ends always reach the same state.
 
 mod goodput;
+mod replay;
 mod user;
 mod world;
 
@@ -10,11 +11,16 @@ use std::time::Duration;
 
 use l2tp_control::auth::Secret;
 use l2tp_control::config::Policy;
+use l2tp_control::record::Secrets;
 use l2tp_control::reliable::Timing;
 use l2tp_control::{TunnelState, call};
 use sim::network::{Conditions, Random};
 use user::Stage;
 use world::World;
+
+/// What no output may have.
+const SECRET: &[u8] = b"correct horse";
+const PASSWORD: &[u8] = b"battery staple";
 
 const SECOND: u64 = 1_000_000;
 const LNS: &str = "192.0.2.1:1701";
@@ -43,7 +49,7 @@ fn conditions(random: &mut Random) -> Conditions {
 fn policy(random: &mut Random) -> Policy {
     let authenticate = random.chance(500);
     Policy {
-        secret: authenticate.then(|| Secret::new(b"secret")),
+        secret: authenticate.then(|| Secret::new(SECRET)),
         challenge: authenticate,
         hide: random.chance(500),
         hello: random.chance(500).then(|| Duration::from_millis(100 + random.below(20_000))),
@@ -58,10 +64,10 @@ fn policy(random: &mut Random) -> Policy {
 }
 
 /// A world whose users do so many random things.
-fn run(seed: u64, addresses: &[&str], actions: u64, trace: bool) -> (World, usize) {
+fn run(seed: u64, addresses: &[&str], actions: u64, trace: bool, secrets: Secrets) -> (World, usize) {
     let mut random = Random::new(seed);
     let (conditions, policy) = (conditions(&mut random), policy(&mut random));
-    let mut world = World::new(seed, addresses, &policy, conditions);
+    let mut world = World::new(seed, addresses, &policy, conditions, secrets);
     world.trace = trace.then(String::new);
     let all: Vec<_> = world.hosts.iter().map(|host| host.address).collect();
     for host in &mut world.hosts {
@@ -141,7 +147,7 @@ fn seeds(seeds: Range<u64>, addresses: &[&str], actions: u64) {
         first.parse().expect("a number")..end.parse().expect("a number")
     });
     let alone = seeds.clone().count() == 1;
-    let runs = |seed| std::panic::catch_unwind(|| run(seed, addresses, actions, alone).1);
+    let runs = |seed| std::panic::catch_unwind(|| run(seed, addresses, actions, alone, Secrets::Keep).1);
     let outcomes: Vec<_> = seeds.map(|seed| (seed, runs(seed))).collect();
     let failed: Vec<_> = outcomes.iter().filter(|(_, calls)| calls.is_err()).map(|(seed, _)| seed).collect();
     assert!(failed.is_empty(), "these fail: {failed:?}; SIMULATION_SEEDS=N..N+1 shows what happens");
@@ -162,7 +168,8 @@ fn lacs_behind_one_address_reach_the_same_state_as_their_lns() {
 #[test]
 fn a_seed_is_a_trace() {
     for seed in 2000..2020 {
-        let trace = || run(seed, &[LNS, LAC], 30, true).0.trace.take().expect("it was asked for");
+        let trace =
+            || run(seed, &[LNS, LAC], 30, true, Secrets::Keep).0.trace.take().expect("it was asked for");
         let first = trace();
         assert!(first.lines().count() > 20);
         assert!(first == trace(), "seed {seed}");
@@ -175,7 +182,7 @@ fn of_two_tunnels_opened_at_the_same_time_one_remains() {
         let mut random = Random::new(seed);
         let conditions = Conditions { delay: 1 + random.below(200_000), ..conditions(&mut random) };
         let policy = Policy { tie_breaker: true, empty: None, ..policy(&mut random) };
-        let mut world = World::new(seed, &[LNS, LAC], &policy, conditions);
+        let mut world = World::new(seed, &[LNS, LAC], &policy, conditions, Secrets::Keep);
         let [lns, lac] = [0, 1].map(|n| world.hosts[n].address);
         world.hosts[0].user.plan_connect(lns, lac, 1000);
         // Before the other's SCCRQ can have come.

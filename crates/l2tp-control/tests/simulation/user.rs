@@ -7,13 +7,11 @@ use std::sync::Arc;
 
 use l2tp_control::config::Policy;
 use l2tp_control::wire::{Accm, AuthenType, Bearer, CallErrors, CdnResult, Framing, StopResult};
-use l2tp_control::{
-    By, Cause, Connect, Connected, Endpoint, Event, Incoming, Instant, Outgoing, Proxy, Request,
-};
+use l2tp_control::{By, Cause, Connect, Connected, Event, Incoming, Instant, Outgoing, Proxy, Request};
 use l2tp_data::id::{SessionId, TunnelId};
 use sim::network::Random;
 
-use crate::world::path;
+use crate::world::{Side, path};
 
 const SECOND: u64 = 1_000_000;
 
@@ -144,7 +142,7 @@ impl User {
     }
 
     /// Does the next thing that is planned, one command at most, and says what.
-    pub(crate) fn act(&mut self, now: u64, endpoint: &mut Endpoint, calls: &mut Calls) -> Option<String> {
+    pub(crate) fn act(&mut self, now: u64, endpoint: &mut Side, calls: &mut Calls) -> Option<String> {
         let (_, action) = self.plan.pop_first()?;
         let at = Instant::from_micros(now);
         match action {
@@ -156,7 +154,7 @@ impl User {
         }
     }
 
-    fn something(&mut self, now: Instant, endpoint: &mut Endpoint, calls: &mut Calls) -> Option<String> {
+    fn something(&mut self, now: Instant, endpoint: &mut Side, calls: &mut Calls) -> Option<String> {
         match self.random.below(20) {
             0 | 1 if self.tunnels.len() < 4 => self.connect(now, endpoint),
             0..10 => self.place(now, endpoint, calls),
@@ -173,7 +171,7 @@ impl User {
         }
     }
 
-    fn connect(&mut self, now: Instant, endpoint: &mut Endpoint) -> Option<String> {
+    fn connect(&mut self, now: Instant, endpoint: &mut Side) -> Option<String> {
         let n = self.random.below(self.peers.len().max(1) as u64) as usize;
         let peer = *self.peers.get(n)?;
         let connect = Connect { path: path(peer), policy: self.policy.clone() };
@@ -182,7 +180,7 @@ impl User {
         Some(format!("connect {peer}: {id:?}"))
     }
 
-    fn place(&mut self, now: Instant, endpoint: &mut Endpoint, calls: &mut Calls) -> Option<String> {
+    fn place(&mut self, now: Instant, endpoint: &mut Side, calls: &mut Calls) -> Option<String> {
         let id = self.any_tunnel()?;
         self.placed += 1;
         let call = format!("{}-{}", self.number, self.placed).into_bytes();
@@ -216,7 +214,7 @@ impl User {
     fn go_on(
         &mut self,
         now: u64,
-        endpoint: &mut Endpoint,
+        endpoint: &mut Side,
         calls: &mut Calls,
         id: TunnelId,
         session: SessionId,
@@ -250,7 +248,7 @@ impl User {
     fn hang_up(
         &mut self,
         now: Instant,
-        endpoint: &mut Endpoint,
+        endpoint: &mut Side,
         calls: &mut Calls,
         id: TunnelId,
         session: SessionId,
@@ -266,7 +264,7 @@ impl User {
     fn close(
         &mut self,
         now: Instant,
-        endpoint: &mut Endpoint,
+        endpoint: &mut Side,
         calls: &mut Calls,
         id: TunnelId,
     ) -> Option<String> {
@@ -278,7 +276,7 @@ impl User {
     }
 
     /// SLI as LNS, WEN as LAC.
-    fn tell(&mut self, endpoint: &mut Endpoint, calls: &mut Calls) -> Option<String> {
+    fn tell(&mut self, endpoint: &mut Side, calls: &mut Calls) -> Option<String> {
         let (id, session) = self.any_session(|session| matches!(session.stage, Stage::Up(_)))?;
         let view = &self.tunnels[&id].sessions[&session];
         let told = &mut calls.get(&view.call).told[usize::from(view.lac)];
@@ -294,7 +292,7 @@ impl User {
     }
 
     /// What must not be done has no effect but an error.
-    fn misuse(&mut self, now: Instant, endpoint: &mut Endpoint) -> Option<String> {
+    fn misuse(&mut self, now: Instant, endpoint: &mut Side) -> Option<String> {
         let (id, session) = self.any_session(|session| matches!(session.stage, Stage::Up(_)))?;
         assert!(endpoint.accept(now, id, session).is_err());
         assert!(endpoint.connected(id, session, Connected::default()).is_err());
@@ -332,7 +330,7 @@ impl User {
                 view.peer = Some((peer.path.peer, peer.tunnel_id));
                 assert_eq!(peer.authenticated, self.policy.challenge);
             }
-            Event::TunnelDown { tunnel, reason, .. } => {
+            Event::TunnelDown { tunnel, stranger, reason } => {
                 let view = self.tunnels.remove(&tunnel);
                 let (one, raced) = (self.policy.tie_breaker, !calls.closed.is_empty());
                 let expected = match (&view, reason.by) {
@@ -348,6 +346,7 @@ impl User {
                     _ => false,
                 };
                 assert!(expected, "{reason}");
+                assert_eq!(stranger.is_some(), view.is_none(), "who has never heard of it gets to know who");
                 calls.closed.extend(self.address.map(|address| (address, tunnel)));
                 for session in view.iter().flat_map(|view| view.sessions.values()) {
                     calls.get(&session.call).ended = true;
@@ -448,7 +447,7 @@ fn proxy(call: &[u8]) -> Proxy {
         authen_type: Some(AuthenType::PAP),
         authen_name: Some(call.to_vec()),
         authen_id: Some(1),
-        authen_response: Some(b"password".to_vec()),
+        authen_response: Some(crate::PASSWORD.to_vec()),
         ..Proxy::default()
     }
 }

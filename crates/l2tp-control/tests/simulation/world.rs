@@ -10,17 +10,24 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use l2tp_control::config::{Config, PeerRule, Policy};
+use l2tp_control::record::{Recorder, Secrets};
 use l2tp_control::wire::{Header, Message, MessageType};
-use l2tp_control::{Endpoint, Instant, Path};
+use l2tp_control::{Event, Instant, Path};
 use sim::network::{Conditions, Network};
 
 use crate::user::{Calls, User};
 
-/// One side: an endpoint, and who uses it.
+/// An endpoint whose inputs are recorded.
+pub(crate) type Side = Recorder<Vec<u8>>;
+
+/// A host, and who uses it.
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: Side,
     pub(crate) user: User,
+    /// What the endpoint has sent and told.
+    pub(crate) sent: Vec<(u64, Path, Vec<u8>)>,
+    pub(crate) told: Vec<(u64, Event)>,
 }
 
 /// All of it.
@@ -49,7 +56,13 @@ fn words(datagram: &[u8]) -> String {
 
 impl World {
     /// Hosts at these addresses, all with the same policy. The seed is for everything.
-    pub(crate) fn new(seed: u64, addresses: &[&str], policy: &Policy, conditions: Conditions) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        addresses: &[&str],
+        policy: &Policy,
+        conditions: Conditions,
+        secrets: Secrets,
+    ) -> Self {
         let host = |(n, address): (u64, &&str)| {
             let peers = vec![PeerRule::anyone(policy.clone())];
             let config = Config { host_name: address.to_string().into(), peers, ..Config::default() };
@@ -57,8 +70,10 @@ impl World {
             endpoint_seed[..8].copy_from_slice(&seed.to_le_bytes());
             Host {
                 address: address.parse().expect("an address"),
-                endpoint: Endpoint::new(config, endpoint_seed),
+                endpoint: Recorder::new(config, endpoint_seed, Vec::new(), secrets),
                 user: User::new(seed << 8 | n, n as usize, policy),
+                sent: Vec::new(),
+                told: Vec::new(),
             }
         };
         Self {
@@ -118,10 +133,12 @@ impl World {
         while let Some(transmit) = self.hosts[n].endpoint.poll_transmit(now, &mut self.buffer) {
             let bytes = self.buffer[..transmit.len].to_vec();
             self.note(|| format!("{from} ─ {} {}", transmit.path.peer, words(&bytes)));
+            self.hosts[n].sent.push((self.now, transmit.path, bytes.clone()));
             self.network.send(self.now, from, transmit.path.peer, bytes);
         }
         while let Some(event) = self.hosts[n].endpoint.poll_event() {
             self.note(|| format!("{n}: {event:?}"));
+            self.hosts[n].told.push((self.now, event.clone()));
             self.hosts[n].user.hear(self.now, event, &mut self.calls);
         }
     }

@@ -19,7 +19,7 @@ fn help_has_examples_and_the_exit_codes() {
     for code in ["  0 ", "  1 ", "  2 ", "  3 ", "  130 "] {
         assert!(help.contains(&format!("\n{code}")), "{code}: {help}");
     }
-    for command in ["static", "show", "set", "demo", "bench"] {
+    for command in ["static", "show", "set", "demo", "bench", "replay"] {
         assert!(help.contains(command), "{command}");
         let output = ol2tp(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0), "{command}");

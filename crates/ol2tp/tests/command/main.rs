@@ -3,3 +3,4 @@
 mod cli;
 mod netns_bed;
 mod netns_command;
+mod replay;
