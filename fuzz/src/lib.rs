@@ -2,6 +2,8 @@
 //! libFuzzer, `tests/corpus.rs` replays what it found.
 
 mod avp;
+mod control_datagram;
+mod endpoint;
 mod header;
 mod input;
 #[path = "../../crates/l2tp-data/tests/common/path.rs"]
@@ -10,6 +12,8 @@ mod receive;
 mod sockaddr;
 
 pub use avp::avp;
+pub use control_datagram::control_datagram;
+pub use endpoint::endpoint;
 pub use header::header;
 pub use pppol2tp::user::fuzzing::offload;
 pub use receive::receive;
@@ -19,8 +23,15 @@ pub use sockaddr::sockaddr;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("avp", avp), ("header", header), ("offload", offload), ("receive", receive), ("sockaddr", sockaddr)];
+pub const TARGETS: [(&str, Target); 7] = [
+    ("avp", avp),
+    ("control_datagram", control_datagram),
+    ("endpoint", endpoint),
+    ("header", header),
+    ("offload", offload),
+    ("receive", receive),
+    ("sockaddr", sockaddr),
+];
 
 /// Runs a target on every file named on the command line.
 pub fn replay(target: Target) -> std::io::Result<()> {

@@ -24,6 +24,16 @@ fn avp() {
 }
 
 #[test]
+fn control_datagram() {
+    replays("control_datagram");
+}
+
+#[test]
+fn endpoint() {
+    replays("endpoint");
+}
+
+#[test]
 fn header() {
     replays("header");
 }
