@@ -24,8 +24,8 @@ use l2tp_control::auth::{self, Secret};
 use l2tp_control::config::{Config, Limits, Network, PeerRule, Policy};
 use l2tp_control::wire::{
     self, Accm, Avp, Bearer, Bps, CallErrors, Cdn, CdnResult, Framing, Header, Hello, Hiding, Iccn, Icrp,
-    Icrq, Leniencies, Message, MessageType, Occn, Ocrp, Ocrq, Octets, ProtocolVersion, ResultCode, Scccn,
-    Sccrp, Sccrq, Sli, StopCcn, StopResult, Wen, set_ids, set_numbers,
+    Icrq, Leniencies, Message, MessageType, Occn, Ocrp, Ocrq, Octets, OtherAvps, ProtocolVersion, ResultCode,
+    Scccn, Sccrp, Sccrq, Sli, StopCcn, StopResult, Wen, set_ids, set_numbers,
 };
 use l2tp_control::{
     Cause, Connect, Connected, Endpoint, Event, Incoming, Instant, Outgoing, Path, Request, TunnelState,
@@ -466,5 +466,6 @@ fn outgoing() -> Outgoing {
         framing: Framing::ALL,
         called: b"1".to_vec(),
         sub_address: None,
+        other_avps: OtherAvps::default(),
     }
 }

@@ -94,7 +94,7 @@ fn copy(mut from: impl Read, mut to: File) -> io::Result<()> {
 }
 
 /// What tshark says about one packet, and how it is asked for.
-const FIELDS: [&str; 41] = [
+const FIELDS: [&str; 43] = [
     "frame.number",
     "frame.protocols",
     "ip.src",
@@ -124,6 +124,8 @@ const FIELDS: [&str; 41] = [
     "l2tp.avp.receive_accm",
     "l2tp.avp.alignment_errors",
     "l2tp.avp.cause_code_message",
+    "l2tp.broadband.agent_circuit_id",
+    "l2tp.broadband.actual_dr_up",
     "l2tp.Ns",
     "l2tp.Nr",
     "ppp.address",

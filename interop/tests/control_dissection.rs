@@ -13,7 +13,7 @@ use l2tp_control::auth::Secret;
 use l2tp_control::config::{Config, PeerRule, Policy};
 use l2tp_control::wire::{
     AVPS, Accm, Attribute, AuthenType, Avp, Avps, Bearer, CallErrors, CauseCode, CdnResult, Direction,
-    ErrorCode, Framing, Header, MESSAGES, Message, StopResult, avp,
+    ErrorCode, Framing, Header, MESSAGES, Message, OtherAvps, StopResult, avp,
 };
 use l2tp_control::{
     Cause, Connect, Connected, Endpoint, Event, Incoming, Instant, Outgoing, Path, PppCause, Proxy, Q931,
@@ -41,6 +41,8 @@ fn everything_in_the_clear() {
     for (field, values) in [
         ("l2tp.avp.host_name", "lac.example lns.example"),
         ("l2tp.avp.called_number", "0815 4711"),
+        ("l2tp.broadband.agent_circuit_id", "atm 3/0:100.33"),
+        ("l2tp.broadband.actual_dr_up", "1048576"),
         ("l2tp.avp.maximum_bps", "128000"),
         ("l2tp.avp.connect_speed", "52000"),
         ("l2tp.avp.proxy_authen_name", "alice@example"),
@@ -124,8 +126,8 @@ fn see(name: &str, sent: &[(usize, Vec<u8>)]) -> Vec<Packet> {
         ] {
             assert_eq!(numbers(packet, field), avps.iter().map(value).collect::<Vec<_>>(), "{packet:?}");
         }
-        // It stops there if an AVP is hidden.
-        let clear = avps.iter().filter(|avp| !avp.is_hidden());
+        // It stops there if an AVP is hidden, and has another field for types of vendors.
+        let clear = avps.iter().filter(|avp| !avp.is_hidden() && avp.attribute().vendor == 0);
         let clear: Vec<_> = clear.map(|avp| avp.attribute().number).collect();
         assert_eq!(numbers(packet, "l2tp.avp.type"), clear, "{packet:?}");
     }
@@ -186,7 +188,18 @@ fn incoming() -> Incoming {
         calling: Some(b"0816".into()),
         called: Some(b"0815".into()),
         sub_address: Some(b"3".into()),
+        other_avps: access_line(),
     }
+}
+
+/// Agent-Circuit-Id and Actual-Data-Rate-Upstream of RFC 5515.
+fn access_line() -> OtherAvps {
+    let mut avps = OtherAvps::default();
+    let values: [(u16, &[u8]); 2] = [(1, b"atm 3/0:100.33"), (129, &1_048_576u64.to_be_bytes())];
+    for (number, value) in values {
+        avps.push(Attribute { vendor: 3561, number }, value).expect("they fit");
+    }
+    avps
 }
 
 fn outgoing() -> Outgoing {
@@ -198,6 +211,7 @@ fn outgoing() -> Outgoing {
         framing: Framing::SYNC,
         called: b"4711".into(),
         sub_address: Some(b"4".into()),
+        other_avps: OtherAvps::default(),
     }
 }
 
@@ -221,6 +235,7 @@ fn line() -> Connected {
             authen_id: Some(42),
             authen_response: Some(vec![7; 16]),
         })),
+        other_avps: OtherAvps::default(),
     }
 }
 

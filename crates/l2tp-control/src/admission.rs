@@ -47,7 +47,7 @@ impl Bucket {
         let until = self.spent_until.max(now);
         let allowed = rate > 0 && until - now < SECOND;
         if allowed {
-            self.spent_until = until + price;
+            self.spent_until = until.saturating_add(price);
         }
         allowed
     }
@@ -143,6 +143,7 @@ mod tests {
         let later = taken(&mut bucket, start + 1000, start + 10_001_000);
         assert!((499..=501).contains(&later), "{later} in ten seconds");
         assert!(!Bucket::default().take(Instant::from_micros(start), 0), "a rate of 0 refuses all");
+        assert!(Bucket::default().take(Instant::from_micros(u64::MAX), 50), "even when time has ended");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::auth::Secret;
 use super::reliable::{MAX_WINDOW, Timing};
-use super::wire::{Bearer, Framing, Leniencies};
+use super::wire::{Bearer, Framing, Leniencies, OtherAvps};
 
 /// An endpoint's configuration.
 #[derive(Clone, Debug)]
@@ -134,12 +134,17 @@ pub struct Policy {
     pub hello: Option<Duration>,
     /// How often a HELLO is sent again before the peer is given up, unless data has come meanwhile.
     pub hello_retransmissions: u8,
+    /// How often an SCCRP is sent again to a peer that acknowledges nothing, unless its SCCRQ comes again:
+    /// the address may be forged, and whoever has it shall not get much for one datagram.
+    pub sccrp_retransmissions: u8,
     /// Our Receive Window Size AVP, 1 to 32768.
     pub receive_window: u16,
     /// Whether an SCCRQ of ours has a Tie Breaker AVP: there shall be one tunnel, whoever opens it.
     pub tie_breaker: bool,
     /// Whether Bearer Capabilities are sent. H3C refuses them.
     pub bearer_capabilities: bool,
+    /// AVPs of vendors and of other documents that our SCCRQ or SCCRP has beside those of RFC 2661.
+    pub other_avps: OtherAvps,
     /// How long the peer may take from the first message to an established tunnel or session.
     pub setup: Duration,
     /// Whether the tunnel is closed when its last session has ended, after how long.
@@ -158,9 +163,11 @@ impl Default for Policy {
             hide: false,
             hello: Some(Duration::from_secs(60)),
             hello_retransmissions: Timing::DEFAULT.retransmissions,
+            sccrp_retransmissions: 2,
             receive_window: 16,
             tie_breaker: true,
             bearer_capabilities: true,
+            other_avps: OtherAvps::default(),
             setup: Duration::from_secs(60),
             empty: None,
             timing: Timing::DEFAULT,

@@ -7,8 +7,8 @@ use super::error::Misuse;
 use super::event::{Cause, Connected, Incoming, Outgoing, Path, PeerInfo, PppCause, Proxy, Q931, Request};
 use super::reliable::DEFAULT_WINDOW;
 use super::wire::{
-    Bps, Cdn, CdnResult, DisconnectCause, Iccn, Icrq, Occn, Ocrq, Octets, Private, ProxyAuthenId, Q931Cause,
-    ResultCode, Sccrp, Sccrq, StopCcn, StopResult,
+    Bps, Cdn, CdnResult, DisconnectCause, Iccn, Icrq, Message, Occn, Ocrq, Octets, OtherAvps, Private,
+    ProxyAuthenId, Q931Cause, ResultCode, Sccrp, Sccrq, StopCcn, StopResult,
 };
 
 /// The longest string of ours that fits an AVP, hidden or not.
@@ -50,34 +50,30 @@ fn short<'a>(strings: impl IntoIterator<Item = Option<&'a Vec<u8>>>) -> Result<(
     if long { Err(Misuse::StringTooLong) } else { Ok(()) }
 }
 
-impl PeerInfo {
-    pub(crate) fn of_sccrq(path: Path, request: &Sccrq<'_>) -> Self {
-        Self {
-            path,
-            tunnel_id: request.assigned_tunnel_id,
-            host_name: request.host_name.to_vec(),
-            vendor_name: owned(request.vendor_name).unwrap_or_default(),
-            firmware_revision: request.firmware_revision,
-            framing: request.framing_capabilities,
-            bearer: request.bearer_capabilities,
-            window: request.receive_window_size.unwrap_or(DEFAULT_WINDOW),
-            authenticated: false,
+macro_rules! peer_info {
+    ($($name:ident $message:ident)*) => {
+        impl PeerInfo {
+            $(pub(crate) fn $name(path: Path, message: &$message<'_>, other_avps: OtherAvps) -> Self {
+                Self {
+                    path,
+                    tunnel_id: message.assigned_tunnel_id,
+                    host_name: message.host_name.to_vec(),
+                    vendor_name: owned(message.vendor_name).unwrap_or_default(),
+                    firmware_revision: message.firmware_revision,
+                    framing: message.framing_capabilities,
+                    bearer: message.bearer_capabilities,
+                    window: message.receive_window_size.unwrap_or(DEFAULT_WINDOW),
+                    authenticated: false,
+                    other_avps,
+                }
+            })*
         }
-    }
+    };
+}
 
-    pub(crate) fn of_sccrp(path: Path, reply: &Sccrp<'_>) -> Self {
-        Self {
-            path,
-            tunnel_id: reply.assigned_tunnel_id,
-            host_name: reply.host_name.to_vec(),
-            vendor_name: owned(reply.vendor_name).unwrap_or_default(),
-            firmware_revision: reply.firmware_revision,
-            framing: reply.framing_capabilities,
-            bearer: reply.bearer_capabilities,
-            window: reply.receive_window_size.unwrap_or(DEFAULT_WINDOW),
-            authenticated: false,
-        }
-    }
+peer_info! {
+    of_sccrq Sccrq
+    of_sccrp Sccrp
 }
 
 impl<C: Copy> Cause<C> {
@@ -140,10 +136,24 @@ impl Request {
             Self::Outgoing(call) => call.serial,
         }
     }
+
+    pub(crate) const fn other_avps(&self) -> &OtherAvps {
+        match self {
+            Self::Incoming(call) => &call.other_avps,
+            Self::Outgoing(call) => &call.other_avps,
+        }
+    }
+
+    pub(crate) fn message(&self, session: SessionId, serial: u32) -> Message<'_> {
+        match self {
+            Self::Incoming(call) => call.message(session, serial).into(),
+            Self::Outgoing(call) => call.message(session, serial).into(),
+        }
+    }
 }
 
 impl Incoming {
-    pub(crate) fn of(call: &Icrq<'_>) -> Self {
+    pub(crate) fn of(call: &Icrq<'_>, other_avps: OtherAvps) -> Self {
         Self {
             serial: Some(call.call_serial_number),
             bearer: call.bearer_type,
@@ -151,10 +161,11 @@ impl Incoming {
             calling: owned(call.calling_number),
             called: owned(call.called_number),
             sub_address: owned(call.sub_address),
+            other_avps,
         }
     }
 
-    pub(crate) fn message(&self, session: SessionId, serial: u32) -> Icrq<'_> {
+    fn message(&self, session: SessionId, serial: u32) -> Icrq<'_> {
         Icrq {
             bearer_type: self.bearer,
             physical_channel_id: self.channel,
@@ -167,7 +178,7 @@ impl Incoming {
 }
 
 impl Outgoing {
-    pub(crate) fn of(call: &Ocrq<'_>) -> Self {
+    pub(crate) fn of(call: &Ocrq<'_>, other_avps: OtherAvps) -> Self {
         Self {
             serial: Some(call.call_serial_number),
             minimum_bps: call.minimum_bps,
@@ -176,10 +187,11 @@ impl Outgoing {
             framing: call.framing_type,
             called: call.called_number.to_vec(),
             sub_address: owned(call.sub_address),
+            other_avps,
         }
     }
 
-    pub(crate) fn message(&self, session: SessionId, serial: u32) -> Ocrq<'_> {
+    fn message(&self, session: SessionId, serial: u32) -> Ocrq<'_> {
         let Self { minimum_bps, maximum_bps, bearer, framing, .. } = *self;
         Ocrq {
             sub_address: octets(&self.sub_address),
@@ -237,7 +249,7 @@ impl Connected {
         Occn { rx_connect_speed, sequencing_required, ..Occn::new(tx, self.framing) }
     }
 
-    pub(crate) fn of_iccn(iccn: &Iccn<'_>) -> Self {
+    pub(crate) fn of_iccn(iccn: &Iccn<'_>, other_avps: OtherAvps) -> Self {
         let proxy = Proxy {
             initial_received_lcp: owned(iccn.initial_received_lcp),
             last_sent_lcp: owned(iccn.last_sent_lcp),
@@ -255,10 +267,11 @@ impl Connected {
             sequencing_required: iccn.sequencing_required,
             private_group: owned(iccn.private_group_id),
             proxy: (proxy != Proxy::default()).then(|| Box::new(proxy)),
+            other_avps,
         }
     }
 
-    pub(crate) fn of_occn(occn: &Occn) -> Self {
+    pub(crate) fn of_occn(occn: &Occn, other_avps: OtherAvps) -> Self {
         Self {
             tx_bps: occn.tx_connect_speed.0,
             rx_bps: occn.rx_connect_speed.map(|speed| speed.0),
@@ -266,6 +279,7 @@ impl Connected {
             sequencing_required: occn.sequencing_required,
             private_group: None,
             proxy: None,
+            other_avps,
         }
     }
 }

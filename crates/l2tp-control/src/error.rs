@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use crate::wire::{Attribute, ErrorCode, MessageType};
+use crate::wire::{Attribute, ErrorCode, MessageType, OtherAvps};
 
 /// Anything that a peer can do wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,6 +113,10 @@ pub enum Misuse {
     MessageTooLong,
     /// A string is longer than the 1000 octets that fit an AVP however it is hidden.
     StringTooLong,
+    /// An AVP of our caller's is one that the table knows.
+    KnownAvp(Attribute),
+    /// Our caller's AVPs are longer than [`OtherAvps::MAX`](crate::wire::OtherAvps::MAX) together.
+    TooManyAvps,
     /// There is no tunnel of this id, or it has ended.
     NoTunnel,
     /// There is no session of this id, or it has ended.
@@ -339,6 +343,19 @@ impl fmt::Display for Misuse {
             }
             Self::MessageTooLong => f.write_str("the message does not fit into the buffer"),
             Self::StringTooLong => f.write_str("a string is longer than 1000 octets"),
+            Self::KnownAvp(attribute) => {
+                write!(
+                    f,
+                    "{attribute} is no AVP of a vendor or of another document: it has a field of its own"
+                )
+            }
+            Self::TooManyAvps => {
+                write!(
+                    f,
+                    "AVPs of vendors and of other documents are longer than {} octets together",
+                    OtherAvps::MAX
+                )
+            }
             Self::NoTunnel => f.write_str("there is no such tunnel"),
             Self::NoSession => f.write_str("there is no such session"),
             Self::NoIds => {

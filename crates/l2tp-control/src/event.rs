@@ -8,7 +8,7 @@ use l2tp_data::id::{SessionId, TunnelId};
 use super::error::Error;
 use super::wire::{
     Accm, AuthenType, Bearer, CallErrors, CauseCode, CdnResult, Direction, ErrorCode, Framing, MessageType,
-    Octets, StopResult,
+    Octets, OtherAvps, StopResult,
 };
 
 /// The way to a peer.
@@ -192,6 +192,8 @@ pub struct PeerInfo {
     pub window: u16,
     /// Whether it has proved that it knows the secret.
     pub authenticated: bool,
+    /// AVPs of vendors and of other documents.
+    pub other_avps: OtherAvps,
 }
 
 /// What kind of call is wanted.
@@ -220,6 +222,8 @@ pub struct Incoming {
     pub called: Option<Vec<u8>>,
     /// Sub-Address.
     pub sub_address: Option<Vec<u8>>,
+    /// AVPs of vendors and of other documents, such as the access line's (RFC 5515).
+    pub other_avps: OtherAvps,
 }
 
 /// A call that a LAC shall make (OCRQ, RFC 2661 §6.9).
@@ -240,6 +244,8 @@ pub struct Outgoing {
     pub called: Vec<u8>,
     /// Sub-Address.
     pub sub_address: Option<Vec<u8>>,
+    /// AVPs of vendors and of other documents.
+    pub other_avps: OtherAvps,
 }
 
 /// What a LAC says of a line that is connected (ICCN, OCCN, RFC 2661 §6.8, §6.11).
@@ -259,6 +265,8 @@ pub struct Connected {
     pub private_group: Option<Vec<u8>>,
     /// What the LAC has already negotiated with the caller.
     pub proxy: Option<Box<Proxy>>,
+    /// AVPs of vendors and of other documents.
+    pub other_avps: OtherAvps,
 }
 
 impl Default for Connected {
@@ -270,6 +278,7 @@ impl Default for Connected {
             sequencing_required: false,
             private_group: None,
             proxy: None,
+            other_avps: OtherAvps::default(),
         }
     }
 }

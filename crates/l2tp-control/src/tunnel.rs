@@ -117,6 +117,8 @@ impl Tunnel {
         let mut timing = self.policy.timing;
         if self.hello_is_oldest() {
             timing.retransmissions = self.policy.hello_retransmissions;
+        } else if self.state == State::WaitCtlConn && !self.gave_way {
+            timing.retransmissions = self.policy.sccrp_retransmissions;
         }
         timing
     }

@@ -11,7 +11,7 @@ use l2tp_control::config::{Config, PeerRule, Policy};
 use l2tp_control::error::Misuse;
 use l2tp_control::wire::{
     Accm, Attribute, AuthenType, Bearer, Bps, CallErrors, CauseCode, CdnResult, Direction, ErrorCode,
-    Framing, MessageType, Occn, Sli, StopResult, Wen,
+    Framing, MessageType, Occn, OtherAvps, Sli, StopResult, Wen,
 };
 use l2tp_control::{By, Cause, Connected, Event, Incoming, Outgoing, PppCause, Proxy, Q931, Reason, Request};
 use l2tp_data::id::{SessionId, TunnelId};
@@ -71,6 +71,7 @@ fn an_incoming_call_is_described_by_the_lac() {
         calling: Some(b"0815".into()),
         called: Some(b"4711".into()),
         sub_address: Some(b"\xff\x00".into()),
+        other_avps: OtherAvps::default(),
     };
     let request = Request::Incoming(incoming);
     assert_eq!(offered(&mut pair, ids, 0, &request).0, request);
@@ -87,6 +88,7 @@ fn an_outgoing_call_is_described_by_the_lns() {
         framing: Framing::ASYNC,
         called: b"*31#4711".into(),
         sub_address: Some(b"1".into()),
+        other_avps: OtherAvps::default(),
     });
     let (told, sessions) = offered(&mut pair, ids, 1, &request);
     assert_eq!(told, request);
@@ -133,6 +135,7 @@ fn the_line_is_described_by_the_lac_with_what_it_has_negotiated() {
             authen_id: Some(42),
             authen_response: Some(vec![7; 16]),
         })),
+        other_avps: OtherAvps::default(),
     };
     assert_eq!(connect(&mut pair, ids, sessions, &line), [line.clone(), line]);
 }

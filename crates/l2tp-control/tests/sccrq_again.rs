@@ -24,11 +24,24 @@ fn an_sccrq_that_is_sent_again_makes_no_second_tunnel() {
     for n in 0..5 {
         bed.give(peer.path, request.clone());
         let sent = bed.take(&mut peer);
-        assert_eq!(kinds(&sent), if n == 0 { vec![SCCRP] } else { vec![] });
-        assert_eq!((sent.len(), sent[0].header().nr), (1, 1), "each is acknowledged");
+        assert_eq!(kinds(&sent), [SCCRP], "{n}: each is answered");
+        assert_eq!((sent[0].header().ns, sent[0].header().nr), (0, 1), "and acknowledged");
         assert_eq!((bed.end.tunnels(), bed.end.half_open()), (1, 1));
     }
     assert_eq!(bed.count("sccrq_again"), 4);
+}
+
+#[test]
+fn once_the_sccrp_is_acknowledged_an_sccrq_that_comes_again_is_acknowledged_only() {
+    let mut bed = bed();
+    let mut peer = Peer::new(LAC, 77);
+    let request = peer.datagram(0, sccrq(77));
+    bed.give(peer.path, request.clone());
+    bed.take(&mut peer);
+    bed.ack(&mut peer);
+    bed.give(peer.path, request);
+    let sent = bed.take(&mut peer);
+    assert_eq!((kinds(&sent), sent.len(), sent[0].header().nr), (vec![], 1, 1));
 }
 
 #[test]

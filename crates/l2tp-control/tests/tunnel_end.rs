@@ -12,6 +12,7 @@ use l2tp_control::{By, Cause, Event, Incoming, Request, TunnelState};
 use l2tp_data::id::TunnelId;
 
 const SCCRQ: MessageType = MessageType::SCCRQ;
+const SCCRP: MessageType = MessageType::SCCRP;
 const STOPCCN: MessageType = MessageType::STOPCCN;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -220,6 +221,21 @@ fn a_peer_that_is_silent_from_the_start_is_given_up() {
     assert_eq!(kinds(&bed.take(&mut peer)), [SCCRQ; 5]);
     assert_eq!(by(&mut bed), By::Silence);
     assert_eq!((bed.end.tunnels(), bed.end.sessions(), bed.end.poll_timeout()), (0, 0, None));
+}
+
+#[test]
+fn an_sccrp_that_nobody_acknowledges_is_sent_three_times() {
+    let (mut bed, mut peer) = bed();
+    let request = peer.datagram(0, sccrq(77));
+    bed.give(peer.path, request.clone());
+    bed.pass(4 * SECOND);
+    assert_eq!(kinds(&bed.take(&mut peer)), [SCCRP; 3]);
+    // The peer is there, and has not got any of them.
+    bed.give(peer.path, request);
+    bed.pass(CYCLE);
+    assert_eq!(kinds(&bed.take(&mut peer)), [SCCRP; 3]);
+    assert_eq!(by(&mut bed), By::Silence);
+    assert_eq!((bed.end.tunnels(), bed.end.half_open(), bed.end.poll_timeout()), (0, 0, None));
 }
 
 #[test]

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Everything here is a decision or a layout. Sockets, buffers, clocks, tables and counters belong
-//! to the caller; time is a `u64` of microseconds from any fixed origin.
+//! to the caller; time is a `u64` of microseconds from any fixed origin, or a [`time::Instant`].
 //!
 //! Modules name each other by `super::`, never by `crate::`, so that a kernel module can include
 //! them unchanged.
@@ -28,3 +28,4 @@ pub mod reorder;
 pub mod rules;
 pub mod session;
 pub mod stats;
+pub mod time;

@@ -11,7 +11,8 @@ use crate::error::{Misuse, Violation};
 use crate::event::{By, Cause, Connected, Event, Incoming, Outgoing, Reason, Request};
 use crate::tunnel::{self, Tunnel};
 use crate::wire::{
-    Accm, Attribute, CallErrors, CdnResult, ErrorCode, Failure, Icrp, Message, MessageType, Ocrp, Sli, Wen,
+    Accm, Attribute, Body, CallErrors, CdnResult, ErrorCode, Failure, Icrp, Message, MessageType, Ocrp,
+    OtherAvps, Sli, Wen,
 };
 
 impl Endpoint {
@@ -167,14 +168,12 @@ impl Endpoint {
         tunnel.serial = tunnel.serial.wrapping_add(1);
         let serial = request.serial().unwrap_or(tunnel.serial);
         core.restart_setup(now, tunnel, session);
-        match &request {
-            Request::Incoming(call) => core.send(tunnel, None, &call.message(session, serial).into()),
-            Request::Outgoing(call) => core.send(tunnel, None, &call.message(session, serial).into()),
-        }
+        core.send_with(tunnel, None, &request.message(session, serial), request.other_avps());
     }
 
     /// A message about a session, in its turn.
-    pub(super) fn session_message(&mut self, now: Instant, id: TunnelId, number: u16, message: &Message<'_>) {
+    pub(super) fn session_message(&mut self, now: Instant, id: TunnelId, body: &Body<'_>) {
+        let (number, message) = (body.header.session_id, &body.message);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let Some(kind) = message.message_type() else { return };
         if tunnel.state != tunnel::State::Established {
@@ -190,13 +189,13 @@ impl Endpoint {
         let known = known.or_else(|| tunnel.find(number, None));
         let Some((session, entry)) = known.and_then(|id| Some((id, tunnel.sessions.get(&id)?))) else {
             return match message {
-                Message::Icrq(_) | Message::Ocrq(_) => self.offered(now, id, message),
+                Message::Icrq(_) | Message::Ocrq(_) => self.offered(now, id, body),
                 _ => self.no_session(id, message),
             };
         };
         let by = By::State { message: kind, state: entry.state.name() };
         match (reaction(entry.kind, entry.state, kind), message) {
-            (Reaction::Accept, _) => self.accepted(now, id, session, message),
+            (Reaction::Accept, _) => self.accepted(now, id, session, body),
             (Reaction::Ignore, _) => self.core.count("ignored_message"),
             (Reaction::CleanUp, Message::Cdn(cdn)) => {
                 self.end(now, id, session, Reason { by: By::Peer, cause: Cause::of_cdn(cdn) });
@@ -239,15 +238,19 @@ impl Endpoint {
     }
 
     /// §7.4.2, §7.5.1: idle, receive ICRQ or OCRQ.
-    fn offered(&mut self, now: Instant, id: TunnelId, message: &Message<'_>) {
+    fn offered(&mut self, now: Instant, id: TunnelId, body: &Body<'_>) {
         let (Some(tunnel), core) = (self.tunnels.get_mut(&id), &mut self.core) else { return };
-        let (kind, peer, request) = match message {
-            Message::Icrq(call) => {
-                (Kind::IncomingLns, call.assigned_session_id, Request::Incoming(Incoming::of(call)))
-            }
-            Message::Ocrq(call) => {
-                (Kind::OutgoingLac, call.assigned_session_id, Request::Outgoing(Outgoing::of(call)))
-            }
+        let (kind, peer, request) = match &body.message {
+            Message::Icrq(call) => (
+                Kind::IncomingLns,
+                call.assigned_session_id,
+                Request::Incoming(Incoming::of(call, OtherAvps::of(body))),
+            ),
+            Message::Ocrq(call) => (
+                Kind::OutgoingLac,
+                call.assigned_session_id,
+                Request::Outgoing(Outgoing::of(call, OtherAvps::of(body))),
+            ),
             _ => return,
         };
         let limits = &core.config.limits;
@@ -289,14 +292,14 @@ impl Endpoint {
     }
 
     /// What a state waits for has come.
-    fn accepted(&mut self, now: Instant, id: TunnelId, session: SessionId, message: &Message<'_>) {
+    fn accepted(&mut self, now: Instant, id: TunnelId, session: SessionId, body: &Body<'_>) {
         let (Some(tunnel), core) = (self.tunnels.get_mut(&id), &mut self.core) else { return };
-        let connected = match message {
+        let connected = match &body.message {
             Message::Icrp(Icrp { assigned_session_id }) | Message::Ocrp(Ocrp { assigned_session_id, .. }) => {
                 return self.replied(now, id, session, *assigned_session_id);
             }
-            Message::Iccn(connected) => Connected::of_iccn(connected),
-            Message::Occn(connected) => Connected::of_occn(connected),
+            Message::Iccn(connected) => Connected::of_iccn(connected, OtherAvps::of(body)),
+            Message::Occn(connected) => Connected::of_occn(connected, OtherAvps::of(body)),
             Message::Sli(sli) => {
                 return core.events.push_back(Event::LinkInfo { tunnel: id, session, accm: sli.accm });
             }
@@ -412,11 +415,11 @@ impl Core {
     fn connect(&mut self, tunnel: &mut Tunnel, session: SessionId, connected: Connected) {
         let Some(entry) = tunnel.sessions.get(&session) else { return };
         let peer = entry.peer;
-        if entry.kind == Kind::IncomingLac {
-            self.send(tunnel, peer, &connected.iccn().into());
-        } else {
-            self.send(tunnel, peer, &connected.occn().into());
-        }
+        let message: Message<'_> = match entry.kind {
+            Kind::IncomingLac => connected.iccn().into(),
+            _ => connected.occn().into(),
+        };
+        self.send_with(tunnel, peer, &message, &connected.other_avps);
         self.up(tunnel, session, connected);
     }
 

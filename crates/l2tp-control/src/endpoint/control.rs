@@ -10,7 +10,8 @@ use crate::error::{Error, Violation};
 use crate::event::{By, Cause, Event, PeerInfo, Reason};
 use crate::tunnel::{State, Tunnel};
 use crate::wire::{
-    Attribute, ErrorCode, Failure, Hello, Message, MessageType, Scccn, Sccrp, Scope, StopCcn, StopResult,
+    Attribute, Body, ErrorCode, Failure, Hello, Message, MessageType, OtherAvps, Scccn, Sccrp, Scope,
+    StopCcn, StopResult,
 };
 
 /// The peer speaks another version of L2TP.
@@ -19,13 +20,13 @@ pub(super) const WRONG_VERSION: By =
 
 impl Endpoint {
     /// A message about the tunnel, in its turn.
-    pub(super) fn control(&mut self, now: Instant, id: TunnelId, message: &Message<'_>) {
+    pub(super) fn control(&mut self, now: Instant, id: TunnelId, body: &Body<'_>) {
         let Some(tunnel) = self.tunnels.get(&id) else { return };
-        match (tunnel.state, message) {
+        match (tunnel.state, &body.message) {
             (_, Message::StopCcn(stop)) => {
                 self.stopped(now, id, By::Peer, Cause::of_stopccn(stop), stop.assigned_tunnel_id);
             }
-            (State::WaitCtlReply, Message::Sccrp(reply)) => self.sccrp(now, id, reply),
+            (State::WaitCtlReply, Message::Sccrp(reply)) => self.sccrp(now, id, reply, OtherAvps::of(body)),
             (State::WaitCtlConn, Message::Scccn(connected)) => self.scccn(now, id, connected),
             (_, message) => self.out_of_place(now, id, message),
         }
@@ -62,7 +63,7 @@ impl Endpoint {
     }
 
     /// §7.2.1: wait-ctl-reply, receive SCCRP.
-    fn sccrp(&mut self, now: Instant, id: TunnelId, reply: &Sccrp<'_>) {
+    fn sccrp(&mut self, now: Instant, id: TunnelId, reply: &Sccrp<'_>, others: OtherAvps) {
         let (Some(tunnel), core) = (self.tunnels.get_mut(&id), &mut self.core) else { return };
         let (path, peer) = (tunnel.path, reply.assigned_tunnel_id);
         tunnel.peer = Some(peer);
@@ -78,7 +79,7 @@ impl Endpoint {
         {
             return self.stop(now, id, By::Authentication, Cause::new(StopResult::NOT_AUTHORISED));
         }
-        let info = PeerInfo::of_sccrp(path, reply);
+        let info = PeerInfo::of_sccrp(path, reply, others);
         tunnel.reliable.set_peer_window(info.window);
         tunnel.info = Some(Box::new(info));
         let challenge_response =

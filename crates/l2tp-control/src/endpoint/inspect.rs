@@ -12,23 +12,18 @@ use crate::{Instant, Path};
 
 impl Endpoint {
     /// The secret that a message from or to a peer is hidden with.
-    pub(crate) fn secret(&self, path: &Path, received: bool, message: &[u8]) -> Option<&Secret> {
-        let id = TunnelId::new(Header::parse(message).ok()?.tunnel_id);
+    pub(crate) fn secret(&self, path: &Path, received: bool, message: &[u8]) -> Option<Secret> {
+        let (core, id) = (&self.core, TunnelId::new(Header::parse(message).ok()?.tunnel_id));
         let policy = match (id, received) {
-            (Some(id), true) => &self.tunnels.get(&id)?.policy,
-            (Some(id), false) => {
-                let ours = self.core.of_peer(path.remote(), id).next()?;
-                &self.tunnels.get(&ours)?.policy
-            }
+            (Some(id), true) => self.tunnels.get(&id)?.policy.clone(),
+            (Some(id), false) => self.tunnels.get(&core.of_peer(path.remote(), id).next()?)?.policy.clone(),
             (None, true) => {
-                let host_name = plain(message, Attribute::HOST_NAME).unwrap_or_default();
-                let rule = self.core.config.peers.iter().find(|rule| rule.fits(host_name, path.peer.ip()));
-                &rule?.policy
+                core.policy(plain(message, Attribute::HOST_NAME).unwrap_or_default(), path.peer.ip())?
             }
             // Nothing is hidden from who is not known.
             (None, false) => return None,
         };
-        policy.secret.as_ref()
+        policy.secret.clone()
     }
 
     /// What is due, in words, earliest first.

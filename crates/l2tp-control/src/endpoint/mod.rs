@@ -33,7 +33,7 @@ use super::reliable::{self, Arrival, Reliable};
 use super::timers::Timers;
 use super::tunnel::{Life, Opener, State, Tunnel, message_type};
 use super::wire::{
-    Body, Header, Hiding, Leniencies, Message, MessageType, StopResult, decode_body, set_numbers,
+    Body, Header, Hiding, Leniencies, Message, MessageType, OtherAvps, StopResult, decode_body, set_numbers,
 };
 
 /// Answers to strangers that wait to be sent, at most.
@@ -337,7 +337,7 @@ impl Endpoint {
         match decode_body(header, datagram, policy.secret.as_ref(), policy.leniencies) {
             Ok(body) => {
                 self.core.note(&body);
-                self.dispatch(now, id, header.session_id, &body.message);
+                self.dispatch(now, id, &body);
             }
             Err(failure) => self.failed(now, id, header.session_id, &failure),
         }
@@ -346,16 +346,16 @@ impl Endpoint {
         }
     }
 
-    fn dispatch(&mut self, now: Instant, id: TunnelId, session: u16, message: &Message<'_>) {
+    fn dispatch(&mut self, now: Instant, id: TunnelId, body: &Body<'_>) {
         let closing = self.tunnel_state(id) == Some(State::Closing);
-        match message {
-            _ if closing => self.ended(now, id, message),
+        match &body.message {
+            message if closing => self.ended(now, id, message),
             Message::Zlb | Message::Hello(_) => {}
             Message::Unknown(_) => self.core.count("unknown_message"),
             Message::Sccrq(_) | Message::Sccrp(_) | Message::Scccn(_) | Message::StopCcn(_) => {
-                self.control(now, id, message);
+                self.control(now, id, body);
             }
-            _ => self.session_message(now, id, session, message),
+            _ => self.session_message(now, id, body),
         }
     }
 
@@ -466,6 +466,17 @@ impl Core {
 
     /// Queues a message.
     fn send(&mut self, tunnel: &mut Tunnel, session: Option<SessionId>, message: &Message<'_>) {
+        self.send_with(tunnel, session, message, &OtherAvps::default());
+    }
+
+    /// Queues a message that has other AVPs as well.
+    fn send_with(
+        &mut self,
+        tunnel: &mut Tunnel,
+        session: Option<SessionId>,
+        message: &Message<'_>,
+        others: &OtherAvps,
+    ) {
         let (mut vector, mut padding) = ([0; 16], [0; 16]);
         let secret = tunnel.policy.secret.as_ref().filter(|_| tunnel.policy.hide && tunnel.authenticated);
         let hiding = secret.map(|secret| {
@@ -475,7 +486,8 @@ impl Core {
             Hiding { secret, random_vector: &vector, padding: &padding[..length] }
         });
         let (id, session) = (tunnel.peer.map_or(0, TunnelId::get), session.map_or(0, SessionId::get));
-        match message.encode(id, session, hiding.as_ref(), &mut self.scratch) {
+        let encoded = message.encode(id, session, hiding.as_ref(), &mut self.scratch);
+        match encoded.and_then(|len| others.append(len, &mut self.scratch)) {
             Ok(len) => tunnel.reliable.send(&self.scratch[..len]),
             // The caller's strings were checked when they came in.
             Err(_) => self.count("not_encodable"),

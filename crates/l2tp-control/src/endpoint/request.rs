@@ -3,7 +3,7 @@
 //! | an SCCRQ | what happens |
 //! |---|---|
 //! | beyond the rates | dropped |
-//! | again, from the same peer, with the same Assigned Tunnel ID and content | the tunnel's ack is repeated |
+//! | again, from the same peer, with the same Assigned Tunnel ID and content | the tunnel's SCCRP is repeated, or its ack |
 //! | the same but for its content, or a cycle later | a tunnel of its own; once it is established, the old one is gone: the peer has started again |
 //! | while we open a tunnel to the same address and port, or late for that, if a rule fits the peer | the lower tie breaker wins (§4.4.3) |
 //! | beyond the limits, wrong version, no rule for the peer, no secret to answer with | refused, statelessly |
@@ -26,8 +26,8 @@ use crate::event::{By, Cause, Path, PeerInfo, Remote};
 use crate::reliable::Reliable;
 use crate::tunnel::{Opener, State, Tunnel, message_type};
 use crate::wire::{
-    Attribute, Avps, ErrorCode, Header, Message, MessageType, Octets, ProtocolVersion, Sccrp, Sccrq, StopCcn,
-    StopResult, decode_body,
+    Attribute, Avps, Body, ErrorCode, Header, Message, MessageType, Octets, OtherAvps, ProtocolVersion,
+    Sccrp, Sccrq, StopCcn, StopResult, decode_body,
 };
 
 const LOWEST: TunnelId = TunnelId::new(1).unwrap();
@@ -39,7 +39,7 @@ const LONGEST: u16 = 4096;
 /// An SCCRQ that has come.
 struct Opening<'a> {
     path: Path,
-    header: &'a Header,
+    body: &'a Body<'a>,
     /// Of its AVPs.
     hash: u64,
     request: &'a Sccrq<'a>,
@@ -126,7 +126,7 @@ impl Endpoint {
             Ok(body) => {
                 core.note(&body);
                 if let Message::Sccrq(request) = &body.message {
-                    self.requested(now, &Opening { path, header, hash, request }, policy);
+                    self.requested(now, &Opening { path, body: &body, hash, request }, policy);
                 }
             }
             Err(failure) => {
@@ -172,21 +172,23 @@ impl Endpoint {
             }
             Err(cause) => {
                 core.count("refused");
-                core.refuse(opening.path, opening.header, opening.request.assigned_tunnel_id, &cause);
+                core.refuse(opening.path, &opening.body.header, opening.request.assigned_tunnel_id, &cause);
             }
         }
     }
 
-    /// Whether an SCCRQ is one that has opened a tunnel: then that acknowledges it again.
+    /// Whether an SCCRQ is one that has opened a tunnel: then that answers it again, unless its SCCRP has
+    /// been acknowledged. An ack alone would end the peer's retransmissions, and nothing ours.
     fn again(&mut self, now: Instant, opening: &Opening<'_>) -> bool {
         let (remote, peer) = opening.key();
         let by = |id: &TunnelId| self.tunnels.get(id).is_some_and(|it| it.is_opened_by(opening.hash, now));
         let same = self.core.of_peer(remote, peer).find(by);
         let Some(tunnel) = same.and_then(|id| self.tunnels.get_mut(&id)) else { return false };
         if tunnel.state == State::WaitCtlConn {
-            let (timing, header) = (tunnel.timing(), opening.header);
+            let (timing, header) = (tunnel.timing(), &opening.body.header);
             // Its bytes are needed only if it is stored, and it is no news.
             tunnel.reliable.receive(now, &timing, header.ns, header.nr, Some(&[]));
+            tunnel.reliable.retry();
             self.core.touch(tunnel);
         }
         true
@@ -220,7 +222,7 @@ impl Endpoint {
         let (Some(tunnel), core) = (self.tunnels.get_mut(&id), &mut self.core) else { return };
         core.count("tie_lost");
         if let Some(cause) = refusal(opening.request, Some(&tunnel.policy)) {
-            core.refuse(opening.path, opening.header, opening.request.assigned_tunnel_id, &cause);
+            core.refuse(opening.path, &opening.body.header, opening.request.assigned_tunnel_id, &cause);
             let wrong = cause.result == StopResult::VERSION;
             let by = if wrong { WRONG_VERSION } else { By::Authentication };
             return self.vanish(now, id, by, cause);
@@ -277,17 +279,13 @@ pub(super) fn wrong_version(version: ProtocolVersion) -> Option<Cause<StopResult
 fn refusal(request: &Sccrq<'_>, policy: Option<&Policy>) -> Option<Cause<StopResult>> {
     let not_authorised =
         |words: &str| Some(Cause { message: words.into(), ..Cause::new(StopResult::NOT_AUTHORISED) });
-    match policy {
-        _ if request.protocol_version.version != 1 => wrong_version(request.protocol_version),
+    wrong_version(request.protocol_version).or_else(|| match policy {
         None => not_authorised("this host is not known here"),
-        Some(Policy { secret: None, .. }) if request.challenge.is_some() => {
-            not_authorised("there is no secret for this host")
-        }
-        Some(Policy { secret: None, challenge: true, .. }) => {
+        Some(Policy { secret: None, challenge, .. }) if *challenge || request.challenge.is_some() => {
             not_authorised("there is no secret for this host")
         }
         Some(_) => None,
-    }
+    })
 }
 
 fn full(words: &str) -> Cause<StopResult> {
@@ -324,7 +322,7 @@ impl Core {
     }
 
     /// The policy of the first rule that fits a peer.
-    fn policy(&self, host_name: &[u8], address: IpAddr) -> Option<Arc<Policy>> {
+    pub(super) fn policy(&self, host_name: &[u8], address: IpAddr) -> Option<Arc<Policy>> {
         self.config.peers.iter().find(|rule| rule.fits(host_name, address)).map(|rule| rule.policy.clone())
     }
 
@@ -355,30 +353,30 @@ impl Core {
     /// Queues our SCCRQ.
     pub(super) fn sccrq(&mut self, tunnel: &mut Tunnel, tie_breaker: Option<u64>) {
         tunnel.challenge(self);
-        let (config, challenge) = (self.config.clone(), tunnel.challenge);
+        let (config, policy, challenge) = (self.config.clone(), tunnel.policy.clone(), tunnel.challenge);
         let message = Sccrq {
-            bearer_capabilities: tunnel.policy.bearer_capabilities.then_some(config.bearer),
-            receive_window_size: Some(tunnel.policy.window()),
+            bearer_capabilities: policy.bearer_capabilities.then_some(config.bearer),
+            receive_window_size: Some(policy.window()),
             challenge: challenge.as_ref().map(|challenge| Octets(challenge)),
             tie_breaker,
             firmware_revision: Some(config.firmware_revision),
             vendor_name: config.vendor_name(),
             ..Sccrq::new(ProtocolVersion::V1_0, config.host_name(), config.framing, tunnel.id)
         };
-        self.send(tunnel, None, &message.into());
+        self.send_with(tunnel, None, &message.into(), &policy.other_avps);
     }
 
     /// Takes an acceptable SCCRQ into its tunnel and queues the answer.
     fn sccrp(&mut self, now: Instant, tunnel: &mut Tunnel, opening: &Opening<'_>) {
-        let Opening { header, request, .. } = *opening;
+        let Opening { path, body, request, .. } = *opening;
         let (remote, peer) = opening.key();
         let (config, policy) = (self.config.clone(), tunnel.policy.clone());
-        self.admission.opened(opening.path.peer.ip());
+        self.admission.opened(path.peer.ip());
         self.by_peer.insert((remote, peer, tunnel.id));
         tunnel.peer = Some(peer);
-        let info = PeerInfo::of_sccrq(opening.path, request);
+        let info = PeerInfo::of_sccrq(path, request, OtherAvps::of(body));
         tunnel.reliable.set_peer_window(info.window);
-        tunnel.reliable.receive(now, &policy.timing, header.ns, header.nr, Some(&[]));
+        tunnel.reliable.receive(now, &policy.timing, body.header.ns, body.header.nr, Some(&[]));
         tunnel.info = Some(Box::new(info));
         tunnel.challenge(self);
         let challenge = tunnel.challenge;
@@ -393,7 +391,7 @@ impl Core {
                 .map(|(challenge, secret)| auth::response(MessageType::SCCRP, secret, &challenge)),
             ..Sccrp::new(ProtocolVersion::V1_0, config.framing, config.host_name(), tunnel.id)
         };
-        self.send(tunnel, None, &message.into());
+        self.send_with(tunnel, None, &message.into(), &policy.other_avps);
     }
 
     /// A StopCCN to who has no tunnel here, once. Its Assigned Tunnel ID must not be 0 (§4.4.3), and

@@ -35,11 +35,12 @@ use std::sync::Arc;
 
 use l2tp_data::id::{SessionId, TunnelId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use zeroize::Zeroizing;
 
 use super::auth::Secret;
 use super::config::{Config, Policy};
-use super::wire::{Accm, CallErrors, CdnResult, StopResult};
-use super::{Cause, Connected, Instant, Path, Request};
+use super::wire::{Accm, Avps, CallErrors, CdnResult, OtherAvps, StopResult};
+use super::{Cause, Connected, Path, Request};
 
 pub use replay::{Error, Replay, Step, What};
 pub use words::{AvpWords, Words};
@@ -48,7 +49,7 @@ pub use write::{Recorder, Secrets};
 /// The number of the format, which changes when older records cannot be read any more.
 const FORMAT: u32 = 1;
 
-/// A line of a record.
+/// A line of a record. `at` is microseconds.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 enum Input {
@@ -69,38 +70,38 @@ enum Input {
         draining: bool,
     },
     Datagram {
-        at: Instant,
+        at: u64,
         path: Path,
         #[serde(with = "hex")]
         bytes: Vec<u8>,
     },
     Timeout {
-        at: Instant,
+        at: u64,
     },
     Poll {
-        at: Instant,
+        at: u64,
         calls: u32,
     },
     Connect {
-        at: Instant,
+        at: u64,
         path: Path,
         policy: Arc<Policy>,
     },
     Close {
-        at: Instant,
+        at: u64,
         #[serde(with = "id")]
         tunnel: TunnelId,
         cause: Cause<StopResult>,
     },
     PlaceCall {
-        at: Instant,
+        at: u64,
         #[serde(with = "id")]
         tunnel: TunnelId,
         request: Request,
         connected: Option<Connected>,
     },
     Accept {
-        at: Instant,
+        at: u64,
         #[serde(with = "id")]
         tunnel: TunnelId,
         #[serde(with = "id")]
@@ -114,7 +115,7 @@ enum Input {
         connected: Connected,
     },
     HangUp {
-        at: Instant,
+        at: u64,
         #[serde(with = "id")]
         tunnel: TunnelId,
         #[serde(with = "id")]
@@ -136,12 +137,12 @@ enum Input {
         errors: CallErrors,
     },
     DataReceived {
-        at: Instant,
+        at: u64,
         #[serde(with = "id")]
         tunnel: TunnelId,
     },
     DataSent {
-        at: Instant,
+        at: u64,
         #[serde(with = "id")]
         tunnel: TunnelId,
     },
@@ -149,13 +150,32 @@ enum Input {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        hex::serialize(self.octets(), serializer)
+        serializer.serialize_str(&Zeroizing::new(hex::text(self.octets())))
     }
 }
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        hex::deserialize(deserializer).map(|octets| Self::new(&octets))
+        hex::deserialize(deserializer).map(|octets| Self::new(&Zeroizing::new(octets)))
+    }
+}
+
+impl Serialize for OtherAvps {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        hex::serialize(self.octets(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for OtherAvps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let octets = hex::deserialize(deserializer)?;
+        let mut others = Self::default();
+        for avp in Avps::new(&octets) {
+            let avp = avp.map_err(de::Error::custom)?;
+            let push = if avp.is_mandatory() { Self::push_mandatory } else { Self::push };
+            push(&mut others, avp.attribute(), avp.value).map_err(de::Error::custom)?;
+        }
+        Ok(others)
     }
 }
 

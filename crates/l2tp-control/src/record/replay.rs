@@ -2,33 +2,34 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{BufRead, Lines};
+use std::io::{BufRead, Read};
 
 use l2tp_data::id::{SessionId, TunnelId};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{FORMAT, Input, Words};
 use crate::error::Misuse;
 use crate::wire::Message;
 use crate::{Connect, Endpoint, Event, Instant, Path, Request};
 
+/// The longest line of a record, in octets.
+const LONGEST: u64 = 16 << 20;
+
+/// How many steps wait for their time at the most.
+const UNTIMED: usize = 1000;
+
 /// Reads a record and does all of it again. It is the iterator over what happens.
 pub struct Replay<R> {
-    lines: Lines<R>,
+    record: R,
     line: usize,
     endpoint: Option<Endpoint>,
     at: Instant,
     steps: VecDeque<Step>,
-    /// So many of the last steps have no time of their own: they get that of the next line.
+    /// So many of the last steps have no time of their own: they get that of the next line that has one.
     untimed: usize,
-    end: Option<End>,
+    /// There is nothing more to be read.
+    end: Option<Result<(), Error>>,
     buffer: Box<[u8]>,
-}
-
-/// There is nothing more to be read.
-enum End {
-    Good,
-    Bad(Error),
 }
 
 /// Something that happened.
@@ -37,10 +38,15 @@ pub struct Step {
     /// The line of the record that it comes from.
     pub line: usize,
     /// When, in microseconds of the caller's clock.
+    #[serde(serialize_with = "micros")]
     pub at: Instant,
     /// What.
     #[serde(flatten)]
     pub what: What,
+}
+
+fn micros<S: Serializer>(at: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(at.as_micros())
 }
 
 /// What happened. Neither its words nor its JSON have secrets or passwords; `bytes` and `event` may.
@@ -117,11 +123,11 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl<R: BufRead> Replay<R> {
-    /// A replay of the record that is read from `input`.
-    pub fn new(input: R) -> Self {
+    /// A replay of this record.
+    pub fn new(record: R) -> Self {
         let buffer = vec![0; Message::MAX].into();
         Self {
-            lines: input.lines(),
+            record,
             line: 0,
             endpoint: None,
             at: Instant::default(),
@@ -135,17 +141,20 @@ impl<R: BufRead> Replay<R> {
     /// Reads a line and does what it says. Returns whether there was one.
     fn read(&mut self) -> Result<bool, String> {
         self.line += 1;
-        let line = match self.lines.next() {
-            Some(line) => line.map_err(|error| error.to_string())?,
-            None if self.endpoint.is_none() => return Err("the record is empty".into()),
-            None => return Ok(false),
-        };
-        let input = serde_json::from_str(&line).map_err(|error| {
+        let mut line = Vec::new();
+        let read = self.record.by_ref().take(LONGEST).read_until(b'\n', &mut line);
+        match read.map_err(|error| error.to_string())? as u64 {
+            0 if self.endpoint.is_none() => return Err("the record is empty".into()),
+            0 => return Ok(false),
+            LONGEST => return Err(format!("the line is longer than {LONGEST} octets: this is no record")),
+            _ => {}
+        }
+        let input = serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
             // The line that it knows is always the first.
-            let text = error.to_string();
+            let text = printable(&error.to_string());
             let text = text.split(" at line ").next().unwrap_or_default();
             match error.column() {
-                0 => text.into(),
+                0 => text.to_owned(),
                 column => format!("{text} at column {column}"),
             }
         });
@@ -154,7 +163,7 @@ impl<R: BufRead> Replay<R> {
 
     fn input(&mut self, input: Input) -> Result<(), String> {
         let Some(mut endpoint) = self.endpoint.take() else { return self.start(input) };
-        let (at, known) = (input.at(), self.steps.len());
+        let (at, known) = (input.at().map(Instant::from_micros), self.steps.len());
         if let Some(at) = at {
             if at < self.at {
                 return Err(format!("it happens at {at}, before the line above at {}", self.at));
@@ -165,10 +174,10 @@ impl<R: BufRead> Replay<R> {
         }
         let result = self.apply(&mut endpoint, input);
         while let Some(event) = endpoint.poll_event() {
-            self.step(What::Event { words: event.to_string(), event });
+            self.step(What::Event { words: printable(&event.to_string()), event });
         }
         if at.is_none() {
-            self.untimed += self.steps.len() - known;
+            self.untimed = (self.untimed + self.steps.len() - known).min(UNTIMED);
         }
         self.endpoint = Some(endpoint);
         result
@@ -182,15 +191,31 @@ impl<R: BufRead> Replay<R> {
             return Err(format!("the record has format {format}, this ol2tp reads {FORMAT}"));
         }
         let seed = seed.try_into().map_err(|_| "the seed has 32 octets")?;
-        self.step(What::Start { version, host_name: config.host_name.to_string(), secrets });
+        let (version, host_name) = (printable(&version), printable(&config.host_name));
+        self.step(What::Start { version, host_name, secrets });
         self.endpoint = Some(Endpoint::new(*config, seed));
         Ok(())
     }
 
     fn apply(&mut self, endpoint: &mut Endpoint, input: Input) -> Result<(), String> {
-        let words = input.words();
-        let result = match input {
+        let (at, mut words) = (self.at, printable(&input.words()));
+        let result: Result<(), Misuse> = match input {
             Input::Start { .. } => return Err("the record starts twice".into()),
+            Input::Datagram { path, mut bytes, .. } => {
+                let message = Words::of(&bytes, endpoint.secret(&path, true, &bytes).as_ref());
+                self.step(What::Received { path, message, bytes: bytes.clone() });
+                endpoint.handle_datagram(at, path, &mut bytes);
+                return Ok(());
+            }
+            Input::Timeout { .. } => {
+                self.step(What::Timer { due: endpoint.due(at) });
+                endpoint.handle_timeout(at);
+                return Ok(());
+            }
+            Input::Poll { calls, .. } => {
+                self.poll(endpoint, calls);
+                return Ok(());
+            }
             Input::Config { config } => {
                 *endpoint.config_mut() = *config;
                 Ok(())
@@ -199,64 +224,38 @@ impl<R: BufRead> Replay<R> {
                 endpoint.set_draining(draining);
                 Ok(())
             }
-            Input::Datagram { at, path, mut bytes } => {
-                let message = Words::of(&bytes, endpoint.secret(&path, true, &bytes));
-                self.step(What::Received { path, message, bytes: bytes.clone() });
-                endpoint.handle_datagram(at, path, &mut bytes);
-                return Ok(());
-            }
-            Input::Timeout { at } => {
-                self.step(What::Timer { due: endpoint.due(at) });
-                endpoint.handle_timeout(at);
-                return Ok(());
-            }
-            Input::Poll { at, calls } => {
-                self.poll(endpoint, at, calls);
-                return Ok(());
-            }
-            Input::Connect { at, path, policy } => {
-                let id = endpoint.connect(at, Connect { path, policy });
-                return self.command(words, id.map(|id| format!("tunnel {}", id.get())));
-            }
-            Input::Close { at, tunnel, cause } => endpoint.close(at, tunnel, cause),
-            Input::PlaceCall { at, tunnel, request, connected } => {
-                let id = endpoint.place_call(at, tunnel, request, connected);
-                return self.command(words, id.map(|id| format!("session {}", id.get())));
-            }
-            Input::Accept { at, tunnel, session } => endpoint.accept(at, tunnel, session),
+            Input::Connect { path, policy, .. } => endpoint
+                .connect(at, Connect { path, policy })
+                .map(|id| words += &format!(": tunnel {}", id.get())),
+            Input::Close { tunnel, cause, .. } => endpoint.close(at, tunnel, cause),
+            Input::PlaceCall { tunnel, request, connected, .. } => endpoint
+                .place_call(at, tunnel, request, connected)
+                .map(|id| words += &format!(": session {}", id.get())),
+            Input::Accept { tunnel, session, .. } => endpoint.accept(at, tunnel, session),
             Input::Connected { tunnel, session, connected } => endpoint.connected(tunnel, session, connected),
-            Input::HangUp { at, tunnel, session, cause } => endpoint.hang_up(at, tunnel, session, cause),
+            Input::HangUp { tunnel, session, cause, .. } => endpoint.hang_up(at, tunnel, session, cause),
             Input::SendLinkInfo { tunnel, session, accm } => endpoint.send_link_info(tunnel, session, accm),
             Input::SendLineErrors { tunnel, session, errors } => {
                 endpoint.send_line_errors(tunnel, session, errors)
             }
-            Input::DataReceived { at, tunnel } => {
+            Input::DataReceived { tunnel, .. } => {
                 endpoint.data_received(at, tunnel);
                 Ok(())
             }
-            Input::DataSent { at, tunnel } => {
+            Input::DataSent { tunnel, .. } => {
                 endpoint.data_sent(at, tunnel);
                 Ok(())
             }
         };
-        self.command(words, result.map(|()| String::new()))
-    }
-
-    fn command(&mut self, words: String, result: Result<String, Misuse>) -> Result<(), String> {
-        let (words, error) = match result {
-            Ok(made) if made.is_empty() => (words, None),
-            Ok(made) => (format!("{words}: {made}"), None),
-            Err(error) => (words, Some(error.to_string())),
-        };
-        self.step(What::Command { words, error });
+        self.step(What::Command { words, error: result.err().map(|misuse| misuse.to_string()) });
         Ok(())
     }
 
-    fn poll(&mut self, endpoint: &mut Endpoint, at: Instant, calls: u32) {
+    fn poll(&mut self, endpoint: &mut Endpoint, calls: u32) {
         for _ in 0..calls {
-            let Some(transmit) = endpoint.poll_transmit(at, &mut self.buffer) else { return };
+            let Some(transmit) = endpoint.poll_transmit(self.at, &mut self.buffer) else { return };
             let bytes = self.buffer[..transmit.len].to_vec();
-            let message = Words::of(&bytes, endpoint.secret(&transmit.path, false, &bytes));
+            let message = Words::of(&bytes, endpoint.secret(&transmit.path, false, &bytes).as_ref());
             self.step(What::Sent { path: transmit.path, message, bytes });
         }
     }
@@ -266,6 +265,19 @@ impl<R: BufRead> Replay<R> {
     }
 }
 
+/// A text without control characters, with which a stranger's record could steer a terminal.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            printable.extend(char.escape_default());
+        } else {
+            printable.push(char);
+        }
+    }
+    printable
+}
+
 /// After an error there is nothing more.
 impl<R: BufRead> Iterator for Replay<R> {
     type Item = Result<Step, Error>;
@@ -273,25 +285,20 @@ impl<R: BufRead> Iterator for Replay<R> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if self.end.is_some() || self.steps.len() > self.untimed {
-                if let Some(step) = self.steps.pop_front() {
-                    return Some(Ok(step));
-                }
-                return match self.end.replace(End::Good)? {
-                    End::Good => None,
-                    End::Bad(error) => Some(Err(error)),
-                };
+                let step = self.steps.pop_front().map(Ok);
+                return step.or_else(|| self.end.replace(Ok(()))?.err().map(Err));
             }
             self.end = match self.read() {
                 Ok(true) => None,
-                Ok(false) => Some(End::Good),
-                Err(message) => Some(End::Bad(Error { line: self.line, message })),
+                Ok(false) => Some(Ok(())),
+                Err(message) => Some(Err(Error { line: self.line, message })),
             };
         }
     }
 }
 
 impl Input {
-    fn at(&self) -> Option<Instant> {
+    fn at(&self) -> Option<u64> {
         match self {
             Self::Datagram { at, .. }
             | Self::Timeout { at }
@@ -303,12 +310,7 @@ impl Input {
             | Self::HangUp { at, .. }
             | Self::DataReceived { at, .. }
             | Self::DataSent { at, .. } => Some(*at),
-            Self::Start { .. }
-            | Self::Config { .. }
-            | Self::SetDraining { .. }
-            | Self::Connected { .. }
-            | Self::SendLinkInfo { .. }
-            | Self::SendLineErrors { .. } => None,
+            _ => None,
         }
     }
 
@@ -318,9 +320,6 @@ impl Input {
             format!("tunnel {} session {}", tunnel.get(), session.get())
         };
         match self {
-            Self::Start { .. } | Self::Datagram { .. } | Self::Timeout { .. } | Self::Poll { .. } => {
-                String::new()
-            }
             Self::Config { .. } => "another configuration".into(),
             Self::SetDraining { draining: true } => "no new tunnels and calls".into(),
             Self::SetDraining { draining: false } => "new tunnels and calls again".into(),
@@ -344,6 +343,9 @@ impl Input {
             }
             Self::DataReceived { tunnel, .. } => format!("data came in tunnel {}", tunnel.get()),
             Self::DataSent { tunnel, .. } => format!("data was sent in tunnel {}", tunnel.get()),
+            Self::Start { .. } | Self::Datagram { .. } | Self::Timeout { .. } | Self::Poll { .. } => {
+                String::new()
+            }
         }
     }
 }

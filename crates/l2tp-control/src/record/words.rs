@@ -10,7 +10,7 @@ use crate::auth::Secret;
 use crate::wire::{
     Accm, Attribute, AuthenType, Avp, Avps, Bearer, Bps, CallErrors, CdnResult, DisconnectCause, Forgiving,
     Framing, Header, Leniencies, MessageType, Octets, Private, ProtocolVersion, ProxyAuthenId, Q931Cause,
-    ResultCode, StopResult, Value, decode_body,
+    ResultCode, StopResult, Value, decode_body, in_clear,
 };
 
 /// A control message in words. Secrets and passwords are not in it.
@@ -82,35 +82,24 @@ impl Words {
                 failure.message_type
             }
         };
-        let avps = Avps::new(&bytes[Header::LEN..header.length.into()]).map_while(Result::ok);
-        let avps = avps.filter(|avp| avp.attribute() != Attribute::MESSAGE_TYPE);
-        words.avps = avps.map(|avp| AvpWords::of(kind, &avp, secret.is_some())).collect();
+        let avps = in_clear(Avps::new(&bytes[Header::LEN..header.length.into()]), secret.is_some());
+        let avps = avps.filter(|(avp, _)| avp.attribute() != Attribute::MESSAGE_TYPE);
+        words.avps = avps.map(|(avp, value)| AvpWords::of(kind, &avp, value)).collect();
         words
     }
 }
 
 impl AvpWords {
-    fn of(kind: Option<MessageType>, avp: &Avp<'_>, revealed: bool) -> Self {
+    /// `value`: in clear, if it is not hidden or could be revealed.
+    fn of(kind: Option<MessageType>, avp: &Avp<'_>, value: Option<&[u8]>) -> Self {
         let (attribute, hidden) = (avp.attribute(), avp.is_hidden());
-        let plain = match hidden {
-            false => Some(avp.value),
-            true if revealed => plain(avp.value),
-            true => None,
-        };
         // Who knows what an unknown one holds that was worth hiding?
-        let secret = plain.is_none() || hidden && attribute.rule().is_none();
-        let value = match plain.filter(|_| !secret) {
+        let value = match value.filter(|_| !hidden || attribute.rule().is_some()) {
             Some(value) => words(kind, attribute, value).unwrap_or_else(|| hex::text(value)),
             None => Private(avp.value).to_string(),
         };
         Self { name: attribute.to_string(), value, mandatory: avp.is_mandatory(), hidden }
     }
-}
-
-/// The original value of an AVP that was revealed (RFC 2661 §4.3).
-fn plain(value: &[u8]) -> Option<&[u8]> {
-    let (&[high, low], rest) = value.split_first_chunk()?;
-    rest.get(..u16::from_be_bytes([high, low]).into())
 }
 
 /// A value in words, if it can be read.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use l2tp_data::id::{SessionId, TunnelId};
 
 use super::{FORMAT, Input};
-use crate::config::{Config, Policy};
+use crate::config::Config;
 use crate::error::Misuse;
 use crate::wire::{Accm, Attribute, Avps, CallErrors, CdnResult, Header, StopResult, avp::HEADER};
 use crate::{Cause, Connect, Connected, Endpoint, Event, Instant, Path, Request, Transmit};
@@ -47,18 +47,60 @@ impl<W: Write> Deref for Recorder<W> {
     }
 }
 
+/// Methods of the endpoint, each with what is written before it is called.
+macro_rules! recorded {
+    ($($method:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $input:expr;)*) => {
+        impl<W: Write> Recorder<W> {
+            $(
+                #[doc = concat!("[`Endpoint::", stringify!($method), "`], which says what is to be known of it.")]
+                pub fn $method(&mut self, $($argument: $type),*) $(-> $result)? {
+                    self.input($input);
+                    self.endpoint.$method($($argument),*)
+                }
+            )*
+        }
+    };
+}
+
+recorded! {
+    set_draining(draining: bool) = Input::SetDraining { draining };
+    handle_datagram(now: Instant, path: Path, datagram: &mut [u8])
+        = Input::Datagram { at: now.as_micros(), path, bytes: datagram.to_vec() };
+    handle_timeout(now: Instant) = Input::Timeout { at: now.as_micros() };
+    connect(now: Instant, connect: Connect) -> Result<TunnelId, Misuse>
+        = Input::Connect { at: now.as_micros(), path: connect.path, policy: connect.policy.clone() };
+    close(now: Instant, tunnel: TunnelId, cause: Cause<StopResult>) -> Result<(), Misuse>
+        = Input::Close { at: now.as_micros(), tunnel, cause: cause.clone() };
+    place_call(now: Instant, tunnel: TunnelId, request: Request, connected: Option<Connected>)
+        -> Result<SessionId, Misuse>
+        = Input::PlaceCall { at: now.as_micros(), tunnel, request: request.clone(), connected: connected.clone() };
+    accept(now: Instant, tunnel: TunnelId, session: SessionId) -> Result<(), Misuse>
+        = Input::Accept { at: now.as_micros(), tunnel, session };
+    connected(tunnel: TunnelId, session: SessionId, connected: Connected) -> Result<(), Misuse>
+        = Input::Connected { tunnel, session, connected: connected.clone() };
+    hang_up(now: Instant, tunnel: TunnelId, session: SessionId, cause: Cause<CdnResult>) -> Result<(), Misuse>
+        = Input::HangUp { at: now.as_micros(), tunnel, session, cause: cause.clone() };
+    send_link_info(tunnel: TunnelId, session: SessionId, accm: Accm) -> Result<(), Misuse>
+        = Input::SendLinkInfo { tunnel, session, accm };
+    send_line_errors(tunnel: TunnelId, session: SessionId, errors: CallErrors) -> Result<(), Misuse>
+        = Input::SendLineErrors { tunnel, session, errors };
+    data_received(now: Instant, tunnel: TunnelId) = Input::DataReceived { at: now.as_micros(), tunnel };
+    data_sent(now: Instant, tunnel: TunnelId) = Input::DataSent { at: now.as_micros(), tunnel };
+}
+
 impl<W: Write> Recorder<W> {
     /// See [`Endpoint::new`].
     pub fn new(config: Config, seed: [u8; 32], out: W, secrets: Secrets) -> Self {
-        let endpoint = Endpoint::new(config.clone(), seed);
-        let mut recorder = Self { endpoint, out, secrets, error: None, polls: None, drained: true };
-        recorder.write(|recorder| Input::Start {
+        let start = Input::Start {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             secrets: secrets == Secrets::Keep,
             seed: seed.to_vec(),
-            config: recorder.config(config),
-        });
+            config: config.clone().into(),
+        };
+        let endpoint = Endpoint::new(config, seed);
+        let mut recorder = Self { endpoint, out, secrets, error: None, polls: None, drained: true };
+        recorder.write(start);
         recorder
     }
 
@@ -87,27 +129,10 @@ impl<W: Write> Recorder<W> {
 
     /// See [`Endpoint::config_mut`].
     pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
-        change(self.endpoint.config_mut());
-        let config = self.endpoint.config_mut().clone();
-        self.input(|recorder| Input::Config { config: recorder.config(config) });
-    }
-
-    /// See [`Endpoint::set_draining`].
-    pub fn set_draining(&mut self, draining: bool) {
-        self.input(|_| Input::SetDraining { draining });
-        self.endpoint.set_draining(draining);
-    }
-
-    /// See [`Endpoint::handle_datagram`].
-    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
-        self.input(|recorder| Input::Datagram { at: now, path, bytes: recorder.datagram(datagram) });
-        self.endpoint.handle_datagram(now, path, datagram);
-    }
-
-    /// See [`Endpoint::handle_timeout`].
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.input(|_| Input::Timeout { at: now });
-        self.endpoint.handle_timeout(now);
+        let config = self.endpoint.config_mut();
+        change(config);
+        let config = config.clone().into();
+        self.input(Input::Config { config });
     }
 
     /// See [`Endpoint::poll_transmit`].
@@ -132,134 +157,7 @@ impl<W: Write> Recorder<W> {
         self.endpoint.poll_event()
     }
 
-    /// See [`Endpoint::connect`].
-    ///
-    /// # Errors
-    ///
-    /// Those.
-    pub fn connect(&mut self, now: Instant, connect: Connect) -> Result<TunnelId, Misuse> {
-        self.input(|recorder| Input::Connect {
-            at: now,
-            path: connect.path,
-            policy: recorder.policy(&connect.policy),
-        });
-        self.endpoint.connect(now, connect)
-    }
-
-    /// See [`Endpoint::close`].
-    ///
-    /// # Errors
-    ///
-    /// Those.
-    pub fn close(&mut self, now: Instant, id: TunnelId, cause: Cause<StopResult>) -> Result<(), Misuse> {
-        self.input(|_| Input::Close { at: now, tunnel: id, cause: cause.clone() });
-        self.endpoint.close(now, id, cause)
-    }
-
-    /// See [`Endpoint::place_call`].
-    ///
-    /// # Errors
-    ///
-    /// Those.
-    pub fn place_call(
-        &mut self,
-        now: Instant,
-        id: TunnelId,
-        request: Request,
-        connected: Option<Connected>,
-    ) -> Result<SessionId, Misuse> {
-        self.input(|recorder| Input::PlaceCall {
-            at: now,
-            tunnel: id,
-            request: request.clone(),
-            connected: connected.as_ref().map(|connected| recorder.connected_as_written(connected)),
-        });
-        self.endpoint.place_call(now, id, request, connected)
-    }
-
-    /// See [`Endpoint::accept`].
-    ///
-    /// # Errors
-    ///
-    /// Those.
-    pub fn accept(&mut self, now: Instant, id: TunnelId, session: SessionId) -> Result<(), Misuse> {
-        self.input(|_| Input::Accept { at: now, tunnel: id, session });
-        self.endpoint.accept(now, id, session)
-    }
-
-    /// See [`Endpoint::connected`].
-    ///
-    /// # Errors
-    ///
-    /// Those.
-    pub fn connected(
-        &mut self,
-        id: TunnelId,
-        session: SessionId,
-        connected: Connected,
-    ) -> Result<(), Misuse> {
-        self.input(|recorder| Input::Connected {
-            tunnel: id,
-            session,
-            connected: recorder.connected_as_written(&connected),
-        });
-        self.endpoint.connected(id, session, connected)
-    }
-
-    /// See [`Endpoint::hang_up`].
-    ///
-    /// # Errors
-    ///
-    /// Those.
-    pub fn hang_up(
-        &mut self,
-        now: Instant,
-        id: TunnelId,
-        session: SessionId,
-        cause: Cause<CdnResult>,
-    ) -> Result<(), Misuse> {
-        self.input(|_| Input::HangUp { at: now, tunnel: id, session, cause: cause.clone() });
-        self.endpoint.hang_up(now, id, session, cause)
-    }
-
-    /// See [`Endpoint::send_link_info`].
-    ///
-    /// # Errors
-    ///
-    /// Those.
-    pub fn send_link_info(&mut self, id: TunnelId, session: SessionId, accm: Accm) -> Result<(), Misuse> {
-        self.input(|_| Input::SendLinkInfo { tunnel: id, session, accm });
-        self.endpoint.send_link_info(id, session, accm)
-    }
-
-    /// See [`Endpoint::send_line_errors`].
-    ///
-    /// # Errors
-    ///
-    /// Those.
-    pub fn send_line_errors(
-        &mut self,
-        id: TunnelId,
-        session: SessionId,
-        errors: CallErrors,
-    ) -> Result<(), Misuse> {
-        self.input(|_| Input::SendLineErrors { tunnel: id, session, errors });
-        self.endpoint.send_line_errors(id, session, errors)
-    }
-
-    /// See [`Endpoint::data_received`].
-    pub fn data_received(&mut self, now: Instant, id: TunnelId) {
-        self.input(|_| Input::DataReceived { at: now, tunnel: id });
-        self.endpoint.data_received(now, id);
-    }
-
-    /// See [`Endpoint::data_sent`].
-    pub fn data_sent(&mut self, now: Instant, id: TunnelId) {
-        self.input(|_| Input::DataSent { at: now, tunnel: id });
-        self.endpoint.data_sent(now, id);
-    }
-
-    fn input(&mut self, input: impl FnOnce(&Self) -> Input) {
+    fn input(&mut self, input: Input) {
         self.write_polls();
         self.drained = false;
         self.write(input);
@@ -267,51 +165,41 @@ impl<W: Write> Recorder<W> {
 
     fn write_polls(&mut self) {
         if let Some((at, calls)) = self.polls.take() {
-            self.write(|_| Input::Poll { at, calls });
+            self.write(Input::Poll { at: at.as_micros(), calls });
         }
     }
 
-    fn write(&mut self, input: impl FnOnce(&Self) -> Input) {
-        if self.error.is_none() {
-            let input = input(self);
-            let written = serde_json::to_writer(&mut self.out, &input).map_err(io::Error::from);
-            self.error = written.and_then(|()| self.out.write_all(b"\n")).err();
+    fn write(&mut self, mut input: Input) {
+        if self.error.is_some() {
+            return;
         }
-    }
-
-    fn policy(&self, policy: &Arc<Policy>) -> Arc<Policy> {
-        match self.secrets {
-            Secrets::Keep => policy.clone(),
-            Secrets::LeaveOut => Arc::new(Policy { secret: None, ..Policy::clone(policy) }),
-        }
-    }
-
-    fn config(&self, mut config: Config) -> Box<Config> {
-        for rule in &mut config.peers {
-            rule.policy = self.policy(&rule.policy);
-        }
-        config.into()
-    }
-
-    fn connected_as_written(&self, connected: &Connected) -> Connected {
-        let mut connected = connected.clone();
-        let response = connected.proxy.as_mut().and_then(|proxy| proxy.authen_response.as_mut());
-        if let Some(response) = response.filter(|_| self.secrets == Secrets::LeaveOut) {
-            response.fill(0);
-        }
-        connected
-    }
-
-    fn datagram(&self, datagram: &[u8]) -> Vec<u8> {
-        let mut bytes = datagram.to_vec();
         if self.secrets == Secrets::LeaveOut {
-            blank(&mut bytes);
+            input.leave_out_secrets();
         }
-        bytes
+        let written = serde_json::to_writer(&mut self.out, &input).map_err(io::Error::from);
+        self.error = written.and_then(|()| self.out.write_all(b"\n")).err();
     }
 }
 
-/// Overwrites those values in a message that are secret, or that a secret can be guessed from.
+impl Input {
+    fn leave_out_secrets(&mut self) {
+        match self {
+            Self::Start { config, .. } | Self::Config { config } => {
+                config.peers.iter_mut().for_each(|rule| Arc::make_mut(&mut rule.policy).secret = None);
+            }
+            Self::Connect { policy, .. } => Arc::make_mut(policy).secret = None,
+            Self::Datagram { bytes, .. } => blank(bytes),
+            Self::PlaceCall { connected: Some(connected), .. } | Self::Connected { connected, .. } => {
+                let response = connected.proxy.as_mut().and_then(|proxy| proxy.authen_response.as_mut());
+                response.into_iter().for_each(|response| response.fill(0));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Overwrites those values in a message that are secret, or that a secret can be guessed from; and what
+/// stands where no AVP can be read.
 fn blank(message: &mut [u8]) {
     let mut at = Header::LEN;
     while let Some(Ok(avp)) = message.get(at..).and_then(|rest| Avps::new(rest).next()) {
@@ -323,4 +211,6 @@ fn blank(message: &mut [u8]) {
         }
         at = end;
     }
+    // What is wrong with it stays to be seen in its first octets.
+    message.get_mut(at + HEADER..).unwrap_or_default().fill(0);
 }

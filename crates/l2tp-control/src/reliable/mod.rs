@@ -317,7 +317,7 @@ impl Reliable {
             let ns = self.una.wrapping_add(at);
             return Some(Transmit { ns, nr: self.nr, message: self.queue.get(at.into()).map(|m| &**m) });
         }
-        if self.ack_at > now {
+        if !is_due(self.ack_at, now) {
             return None;
         }
         self.ack_sent();
@@ -342,7 +342,7 @@ impl Reliable {
     /// [`GiveUp`], once, when the budget of `timing` is spent. The tunnel is to be cleared (RFC 2661
     /// §5.8), unless the caller has reason to [`retry`](Self::retry). A late ack still counts.
     pub fn handle_timeout(&mut self, now: Instant, timing: &Timing) -> Result<(), GiveUp> {
-        if self.retransmit_at > now {
+        if !is_due(self.retransmit_at, now) {
             return Ok(());
         }
         self.retransmit_at = NEVER;
@@ -478,6 +478,11 @@ impl fmt::Debug for Reliable {
             .field("window", &self.window)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a timer has expired.
+fn is_due(at: Instant, now: Instant) -> bool {
+    at <= now && at != NEVER
 }
 
 /// Whether `number` is one of the 32768 before `other` (RFC 2661 §5.8).

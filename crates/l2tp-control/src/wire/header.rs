@@ -85,6 +85,13 @@ pub(super) fn capped(datagram: &[u8]) -> u16 {
     datagram.len().min(usize::from(u16::MAX)) as u16
 }
 
+/// Writes the Length into an encoded message. Shorter than a header, it is left alone.
+pub(super) fn set_length(message: &mut [u8], length: u16) {
+    if let Some(header) = message.first_chunk_mut::<{ Header::LEN }>() {
+        header[2..4].copy_from_slice(&length.to_be_bytes());
+    }
+}
+
 /// Writes Ns and Nr into an encoded message. Shorter than a header, it is left alone.
 pub fn set_numbers(message: &mut [u8], ns: u16, nr: u16) {
     if let Some(header) = message.first_chunk_mut::<{ Header::LEN }>() {

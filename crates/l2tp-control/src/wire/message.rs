@@ -109,9 +109,8 @@ fn message<'a>(mut avps: Avps<'a>, walk: &mut Walk) -> Result<Message<'a>, Error
 #[cold]
 fn failure(error: Error, avps: Avps<'_>, revealed: bool) -> Failure {
     let mut failure = Failure { error, message_type: None, tunnel_id: None, session_id: None };
-    for (n, avp) in avps.map_while(Result::ok).enumerate() {
-        let Some(avp) = known(avp, revealed) else { continue };
-        match (avp.attribute(), be16(avp.value, 0)) {
+    for (n, (avp, value)) in in_clear(avps, revealed).enumerate() {
+        match (avp.attribute(), value.and_then(|value| be16(value, 0))) {
             (Attribute::MESSAGE_TYPE, kind) if n == 0 => failure.message_type = kind.map(MessageType),
             (Attribute::ASSIGNED_TUNNEL_ID, Some(id)) => {
                 failure.tunnel_id = failure.tunnel_id.or(TunnelId::new(id));
@@ -125,21 +124,27 @@ fn failure(error: Error, avps: Avps<'_>, revealed: bool) -> Failure {
     failure
 }
 
-/// The AVP as plain text, unless it is hidden and could not be revealed.
-fn known<'a>(avp: Avp<'a>, revealed: bool) -> Option<Avp<'a>> {
-    match (avp.is_hidden(), revealed) {
-        (false, _) => Some(avp),
-        (true, true) => plain(avp),
-        (true, false) => None,
-    }
+/// Each AVP with its value in clear, unless that is hidden and could not be revealed.
+pub(crate) fn in_clear(avps: Avps<'_>, revealed: bool) -> impl Iterator<Item = (Avp<'_>, Option<&[u8]>)> {
+    let mut random_vector = false;
+    avps.map_while(Result::ok).map(move |avp| {
+        random_vector |= avp.attribute() == Attribute::RANDOM_VECTOR && !avp.is_hidden();
+        let value = match avp.is_hidden() {
+            false => Some(avp.value),
+            true if revealed && random_vector => plain(avp).map(|avp| avp.value),
+            true => None,
+        };
+        (avp, value)
+    })
 }
 
 impl<'a> Body<'a> {
-    /// The AVPs that the table does not know: those of vendors, and those of other documents.
+    /// The AVPs that the table does not know: those of vendors, and those of other documents. In a message
+    /// of a known type none of them has the M bit.
     pub fn others(&self) -> impl Iterator<Item = Avp<'a>> + use<'a> {
-        let revealed = self.revealed;
-        let avps = self.avps.clone().map_while(Result::ok).filter(|avp| avp.attribute().rule().is_none());
-        avps.filter_map(move |avp| known(avp, revealed))
+        let avps = in_clear(self.avps.clone(), self.revealed);
+        let others = avps.filter(|(avp, _)| avp.attribute().rule().is_none() && !avp.is_reserved());
+        others.filter_map(|(avp, value)| Some(avp.with(value?)))
     }
 }
 

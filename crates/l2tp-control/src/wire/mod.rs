@@ -41,6 +41,7 @@ mod hidden;
 mod lenient;
 mod message;
 mod number;
+mod others;
 mod table;
 mod value;
 
@@ -53,6 +54,7 @@ pub use number::{
     Attribute, AuthenType, Bearer, CauseCode, CdnResult, Direction, ErrorCode, Framing, MessageType, Scope,
     StopResult,
 };
+pub use others::OtherAvps;
 pub use table::{
     AVPS, Cdn, Hello, Iccn, Icrp, Icrq, MESSAGES, Message, MessageRule, Occn, Ocrp, Ocrq, Rule, Scccn, Sccrp,
     Sccrq, Sli, StopCcn, Wen,
@@ -62,6 +64,8 @@ pub use value::{
     ResultCode,
 };
 
+#[cfg(feature = "record")]
+pub(crate) use message::in_clear;
 #[cfg(feature = "record")]
 pub(crate) use value::{Forgiving, Value};
 

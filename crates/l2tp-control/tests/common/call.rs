@@ -1,7 +1,8 @@
 use l2tp_control::call::State;
 use l2tp_control::config::Policy;
 use l2tp_control::wire::{
-    Attribute, Bearer, Cdn, CdnResult, Framing, Message, MessageType, Ocrp, Ocrq, Octets, ResultCode,
+    Attribute, Bearer, Cdn, CdnResult, Framing, Message, MessageType, Ocrp, Ocrq, Octets, OtherAvps,
+    ResultCode,
 };
 use l2tp_control::{By, Cause, Event, Outgoing, Request};
 use l2tp_data::id::{SessionId, TunnelId};
@@ -145,5 +146,6 @@ pub(crate) fn outgoing() -> Request {
         framing: Framing::SYNC,
         called: b"4711".into(),
         sub_address: None,
+        other_avps: OtherAvps::default(),
     })
 }

@@ -40,6 +40,7 @@ impl Ends {
         let policy = Policy {
             receive_window: window,
             hello: None,
+            sccrp_retransmissions: TIMING.retransmissions,
             setup: Duration::from_secs(3600),
             timing: TIMING,
             ..Policy::default()

@@ -54,6 +54,7 @@ fn policy(random: &mut Random) -> Policy {
         hide: random.chance(500),
         hello: random.chance(500).then(|| Duration::from_millis(100 + random.below(20_000))),
         hello_retransmissions: TIMING.retransmissions,
+        sccrp_retransmissions: TIMING.retransmissions,
         receive_window: [1, 2, 4, 16, 1024][random.below(5) as usize],
         tie_breaker: random.chance(700),
         setup: Duration::from_secs(3600),

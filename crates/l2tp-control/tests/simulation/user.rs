@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use l2tp_control::config::Policy;
-use l2tp_control::wire::{Accm, AuthenType, Bearer, CallErrors, CdnResult, Framing, StopResult};
+use l2tp_control::wire::{Accm, AuthenType, Bearer, CallErrors, CdnResult, Framing, OtherAvps, StopResult};
 use l2tp_control::{By, Cause, Connect, Connected, Event, Incoming, Instant, Outgoing, Proxy, Request};
 use l2tp_data::id::{SessionId, TunnelId};
 use sim::network::Random;
@@ -461,6 +461,7 @@ fn outgoing(call: &[u8]) -> Request {
         framing: Framing::ASYNC,
         called: call.to_vec(),
         sub_address: Some(b"7".to_vec()),
+        other_avps: OtherAvps::default(),
     })
 }
 

@@ -6,6 +6,7 @@ mod header;
 mod hidden;
 mod leniencies;
 mod messages;
+mod others;
 mod quirks;
 mod raw;
 mod round_trip;

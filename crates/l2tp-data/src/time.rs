@@ -6,7 +6,6 @@ use core::time::Duration;
 
 /// A point in time: microseconds since any moment that the caller chooses once and keeps to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Instant(u64);
 
 impl Instant {
