@@ -8,6 +8,8 @@ mod header;
 mod input;
 #[path = "../../crates/l2tp-data/tests/common/path.rs"]
 mod path;
+mod ppp_auth;
+mod ppp_link;
 mod receive;
 mod sockaddr;
 
@@ -15,6 +17,8 @@ pub use avp::avp;
 pub use control_datagram::control_datagram;
 pub use endpoint::endpoint;
 pub use header::header;
+pub use ppp_auth::ppp_auth;
+pub use ppp_link::ppp_link;
 pub use pppol2tp::user::fuzzing::offload;
 pub use receive::receive;
 pub use sockaddr::sockaddr;
@@ -23,12 +27,14 @@ pub use sockaddr::sockaddr;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("avp", avp),
     ("control_datagram", control_datagram),
     ("endpoint", endpoint),
     ("header", header),
     ("offload", offload),
+    ("ppp_auth", ppp_auth),
+    ("ppp_link", ppp_link),
     ("receive", receive),
     ("sockaddr", sockaddr),
 ];

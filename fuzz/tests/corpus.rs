@@ -44,6 +44,16 @@ fn offload() {
 }
 
 #[test]
+fn ppp_auth() {
+    replays("ppp_auth");
+}
+
+#[test]
+fn ppp_link() {
+    replays("ppp_link");
+}
+
+#[test]
 fn receive() {
     replays("receive");
 }
