@@ -1,8 +1,7 @@
 //! `kl2tpd` of go-l2tp: a LAC that opens a tunnel and a session.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -10,6 +9,12 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::lan::{Host, Lan};
+use crate::log::with;
+use crate::process::Process;
+use crate::uml::{Job, Uml};
+use crate::{PATIENCE, chroot, xl2tpd};
 
 /// Its Host Name AVP.
 pub const HOST_NAME: &str = "kl2tpd.test";
@@ -26,14 +31,11 @@ impl Kl2tpd {
     ///
     /// Errors: the program is not there.
     pub fn start(peer: SocketAddr) -> io::Result<Self> {
-        let configuration = format!(
-            "[tunnel.t1]\npeer = \"{peer}\"\nversion = \"l2tpv2\"\nencap = \"udp\"\nhost_name = \"{HOST_NAME}\"\n\
-             [tunnel.t1.session.s1]\npseudowire = \"ppp\"\n"
-        );
+        let program = command()?;
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
-            .arg(program()?)
-            .args(["-null", "-verbose", "-config", "/dev/stdin"])
+            .arg(program.get_program())
+            .args(program.get_args())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -42,7 +44,7 @@ impl Kl2tpd {
                 io::Error::new(error.kind(), format!("setpriv: {error}: apt-get install util-linux"))
             })?;
         // The pipe is closed behind it, and holds all of it.
-        child.stdin.take().expect("piped").write_all(configuration.as_bytes())?;
+        child.stdin.take().expect("piped").write_all(configuration(peer).as_bytes())?;
         let mut stderr = child.stderr.take().expect("piped");
         let (sender, log) = mpsc::channel();
         thread::spawn(move || {
@@ -83,13 +85,72 @@ impl Drop for Kl2tpd {
     }
 }
 
-/// Where it is: on the PATH, or where `cargo xtask test` puts it.
-fn program() -> io::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let own = crate::target()?.join("peers/usr/sbin");
-    std::env::split_paths(&path)
-        .chain([own])
-        .map(|directory| directory.join("kl2tpd"))
-        .find(|program| program.is_file())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no kl2tpd here: cargo xtask test kl2tpd"))
+/// The same in a namespace.
+///
+/// Errors: the program is not there.
+pub fn start_on(host: &Host, peer: SocketAddr) -> io::Result<Process> {
+    let mut process = host.start("kl2tpd", &command()?)?;
+    process.write(&configuration(peer))?;
+    process.close();
+    Ok(process)
+}
+
+/// The program, which reads its configuration from standard input.
+fn command() -> io::Result<Command> {
+    let mut command = Command::new(chroot::root("sid")?.join("usr/sbin/kl2tpd"));
+    command.args(["-null", "-verbose", "-config", "/dev/stdin"]);
+    Ok(command)
+}
+
+fn configuration(peer: SocketAddr) -> String {
+    format!(
+        "[tunnel.t1]\npeer = \"{peer}\"\nversion = \"l2tpv2\"\nencap = \"udp\"\nhost_name = \"{HOST_NAME}\"\n\
+         tid = {TUNNEL}\n[tunnel.t1.session.s1]\npseudowire = \"ppp\"\n"
+    )
+}
+
+/// Its tunnel id.
+const TUNNEL: u16 = 7;
+
+/// A kl2tpd in a guest, with pppd on the kernel's PPPoL2TP. It wants to make its tunnel there by netlink,
+/// which the kernel of Debian's User-Mode Linux lacks (`CONFIG_L2TP_V3`); so that is done for it, on its
+/// socket, before its SCCRQ comes through.
+#[derive(Debug)]
+pub struct WithPppd<'a> {
+    guest: &'a Uml,
+    /// What it says.
+    pub kl2tpd: Job<'a>,
+    /// What its pppd says.
+    pub pppd: Job<'a>,
+}
+
+impl<'a> WithPppd<'a> {
+    /// One that opens a tunnel with a session to `peer`. Its pppd answers CHAP and MS-CHAPv2.
+    pub fn start(lan: &Lan, guest: &'a Uml, peer: SocketAddr, user: (&str, &str)) -> io::Result<Self> {
+        let (user, password) = user;
+        guest.file("tunnel.pl", include_str!("tunnel.pl"))?;
+        let pppd = format!("noauth debug mtu 1400 mru 1400 user {user} logfile /run/pppd.log\n");
+        guest.file("pppd", &pppd)?;
+        guest.file("kl2tpd.toml", &(configuration(peer) + "pppd_args = \"/host/pppd\"\n"))?;
+        guest.file("chap-secrets", &format!("\"{user}\" * \"{password}\" *\n"))?;
+        guest.run("install -m 600 /host/chap-secrets /etc/ppp && : >/run/pppd.log")?;
+
+        lan.part(guest.host, true)?;
+        let kl2tpd = guest.start("exec kl2tpd -null -verbose -config /host/kl2tpd.toml")?;
+        kl2tpd.find(PATIENCE, with("isRetransmit"))?;
+        let tunnel = guest.start(&format!("exec perl /host/tunnel.pl $(pgrep -x kl2tpd) {TUNNEL}"))?;
+        tunnel.find(PATIENCE, |line| (line == format!("tunnel {TUNNEL}")).then_some(()))?;
+        lan.part(guest.host, false)?;
+        Ok(Self { guest, kl2tpd, pppd: guest.start("exec tail -n +1 -f /run/pppd.log")? })
+    }
+
+    /// Waits for IPCP. Returns the inner addresses: its own and the peer's.
+    pub fn up(&self) -> io::Result<(Ipv4Addr, Ipv4Addr)> {
+        xl2tpd::up(&self.pppd)
+    }
+
+    /// Waits until its pppd has ended.
+    pub fn gone(&self) -> io::Result<()> {
+        xl2tpd::gone(self.guest)
+    }
 }

@@ -1,15 +1,30 @@
 //! ol2tp beside other people's programs.
 #![forbid(unsafe_code)]
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+mod chroot;
 pub mod control;
+pub mod daemon;
+pub mod iperf3;
 pub mod kl2tpd;
+pub mod l2tpns;
+pub mod lan;
+pub mod log;
 pub mod pcap;
+pub mod process;
 pub mod tshark;
+pub mod uml;
+pub mod xl2tpd;
+
+/// How long a step may take with a program that is not ours.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command `ol2tp`, built now with the profile and into the directory of the test that asks.
 ///
@@ -46,4 +61,30 @@ fn target() -> io::Result<PathBuf> {
     let profile = profile()?;
     let target = profile.parent().map(Path::to_path_buf);
     target.ok_or_else(|| io::Error::other("a test lies in cargo's target directory"))
+}
+
+/// A directory that goes with this value.
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+impl Directory {
+    /// A new one below cargo's `target/tmp`.
+    fn new(name: &str) -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let directory = target()?.join("tmp").join(name);
+        fs::create_dir_all(&directory)?;
+        Ok(Self(directory))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Its files are small, and target/tmp is cargo's to clean.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

@@ -1,9 +1,6 @@
 //! What the checks need beside cargo: found, or installed where that is possible.
 
-use std::path::Path;
-use std::{fs, io};
-
-use crate::process::{command, probe, run, target};
+use crate::process::{command, probe, run};
 
 /// A program and the Debian package that has it.
 type Needed = (&'static str, &'static str);
@@ -15,8 +12,9 @@ pub(crate) const NAMESPACES: &[Needed] = &[("ip", "iproute2"), ("unshare", "util
 pub(crate) const TSHARK: &[Needed] =
     &[("tshark", "tshark"), ("dumpcap", "wireshark-common"), ("ethtool", "ethtool")];
 
-/// For the tests with real peers.
-pub(crate) const PEERS: &[Needed] = &[("setpriv", "util-linux")];
+/// To set up real peers, and to run them.
+pub(crate) const PEERS: &[Needed] =
+    &[("ip", "iproute2"), ("setpriv", "util-linux"), ("unshare", "util-linux"), ("chroot", "coreutils")];
 
 /// Sees to programs of the distribution, by `apt-get` if there is need and permission.
 pub(crate) fn packages(needed: &[Needed]) -> Result<(), String> {
@@ -38,57 +36,6 @@ pub(crate) fn packages(needed: &[Needed]) -> Result<(), String> {
         Some(package) => Err(format!("{package} is installed, but its program is not on the PATH")),
     }
 }
-
-/// Sees to `kl2tpd`. Of Debian's suites only sid has its package, so that is fetched from there and
-/// unpacked below the target directory: the system and its sources stay as they are.
-pub(crate) fn kl2tpd() -> Result<(), String> {
-    let peers = target().join("peers");
-    let program = peers.join("usr/sbin/kl2tpd");
-    if on_path("kl2tpd") || program.is_file() {
-        return Ok(());
-    }
-    println!("missing: go-l2tp");
-    fetch("go-l2tp", &peers)
-        .map_err(|error| format!("cannot fetch Debian's go-l2tp ({error}): put kl2tpd on the PATH"))?;
-    if program.is_file() { Ok(()) } else { Err("Debian's go-l2tp is unpacked, but has no kl2tpd".into()) }
-}
-
-/// Unpacks a package of Debian sid into a directory, without what it depends on.
-fn fetch(package: &str, directory: &Path) -> Result<(), String> {
-    let apt = directory.join("apt");
-    let io = |error: io::Error| format!("{}: {error}", apt.display());
-    // What an attempt before has left.
-    match fs::remove_dir_all(&apt) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-        _ => {}
-    }
-    for place in ["lists/partial", "cache/archives/partial", "deb"] {
-        fs::create_dir_all(apt.join(place)).map_err(io)?;
-    }
-    fs::write(apt.join("sources.list"), SID).and_then(|()| fs::write(apt.join("status"), "")).map_err(io)?;
-    let apt_get = |arguments: &str| {
-        let mut apt_get = command("apt-get --quiet -o Acquire::Retries=3 -o APT::Sandbox::User=root");
-        apt_get.args(["-o", "Dir::Etc::sourceparts=-", "-o", "Acquire::Languages=none"]);
-        for (option, place) in [
-            ("Dir::Etc::sourcelist", "sources.list"),
-            ("Dir::State::status", "status"),
-            ("Dir::State::lists", "lists"),
-            ("Dir::Cache", "cache"),
-        ] {
-            apt_get.arg("-o").arg(format!("{option}={}", apt.join(place).display()));
-        }
-        apt_get.args(arguments.split(' ')).current_dir(apt.join("deb"));
-        apt_get
-    };
-    run(&mut apt_get("update --error-on=any"))?;
-    run(&mut apt_get(&format!("download {package}")))?;
-    let debs = fs::read_dir(apt.join("deb")).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(io)?;
-    let [deb] = &debs[..] else { return Err(format!("apt-get has downloaded {} files", debs.len())) };
-    run(command("dpkg --extract").arg(deb.path()).arg(directory))
-}
-
-const SID: &str =
-    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main\n";
 
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the project's checks, fuzzing and benchmarks.
+//! `cargo xtask`: the project's checks, fuzzing and benchmarks, and programs to test with.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -9,6 +9,7 @@ use clap::Parser;
 mod bench;
 mod fuzz;
 mod install;
+mod peers;
 mod process;
 mod test;
 
@@ -19,6 +20,7 @@ enum Command {
     Test(test::Args),
     Fuzz(fuzz::Args),
     Bench(bench::Args),
+    Peers(peers::Args),
 }
 
 fn main() -> ExitCode {
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         Command::Test(args) => return test::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Peers(args) => peers::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use clap::builder::PossibleValuesParser;
 
 use crate::install;
+use crate::peers::{self, Root};
 use crate::process::{command, run as execute, run_reading};
 
 /// All checks, in order, with a summary at the end; exit code 1 if one failed.
 ///
-/// Installs what is missing: as root, Debian's packages by apt-get; kl2tpd of Debian sid into the target
-/// directory; cargo-deny by cargo; Rust 1.85 by rustup. A check whose tools cannot be had is named in the summary and fails nothing. Tests that need
-/// root and /dev/net/tun are required if CI=true, and named as not run where they cannot.
+/// Installs what is missing: as root, Debian's packages by apt-get; real peers into the target directory, as
+/// cargo xtask peers does; cargo-deny by cargo; Rust 1.85 by rustup. A check whose tools cannot be had is
+/// named in the summary and fails nothing. Tests that need root and /dev/net/tun are required if CI=true,
+/// and named as not run where they cannot.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Leave out the steps that take minutes or install something.
@@ -45,7 +47,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -59,7 +61,8 @@ const STEPS: [Step; 10] = [
     Step { name: "deny", slow: true, run: deny },
     Step { name: "release", slow: true, run: || cargo("cargo build --release --locked") },
     Step { name: "interop", slow: true, run: interop },
-    Step { name: "kl2tpd", slow: true, run: kl2tpd },
+    Step { name: "peers", slow: true, run: || peers(&[&peers::SID], SID) },
+    Step { name: "l2tpns", slow: true, run: || peers(&[&peers::SID, &peers::BOOKWORM], BOOKWORM) },
 ];
 
 /// Runs the steps that were asked for and prints the summary.
@@ -142,13 +145,22 @@ fn namespaces() -> Result<Passed, Problem> {
 fn interop() -> Result<Passed, Problem> {
     install::packages(install::TSHARK).map_err(Problem::Missing)?;
     require(install::namespaces())?;
-    tests("--package interop -- --skip kl2tpd")
+    let skip: String = [SID, BOOKWORM].concat().iter().map(|name| format!(" --skip {name}")).collect();
+    tests(&format!("--package interop --{skip}"))
 }
 
-/// The tests with a real peer: those with `kl2tpd` in their path.
-fn kl2tpd() -> Result<Passed, Problem> {
-    install::packages(install::PEERS).and_then(|()| install::kl2tpd()).map_err(Problem::Missing)?;
-    tests("--package interop -- kl2tpd")
+/// Peers of Debian sid. A test with one has its name in its path.
+const SID: &[&str] = &["kl2tpd", "xl2tpd"];
+/// Those of bookworm; some of sid are beside them.
+const BOOKWORM: &[&str] = &["l2tpns"];
+
+/// The tests with real peers.
+fn peers(roots: &[&Root], names: &[&str]) -> Result<Passed, Problem> {
+    require(install::namespaces())?;
+    install::packages(install::PEERS).map_err(Problem::Missing)?;
+    roots.iter().try_for_each(|root| peers::set_up(root)).map_err(Problem::Missing)?;
+    // They wait most of the time.
+    tests(&format!("--package interop -- --test-threads 4 {}", names.join(" ")))
 }
 
 /// What a machine that runs CI has to have.

@@ -1,28 +1,24 @@
-//! `static`, `show`, `set` and `replay`.
+//! `static`, `set`, `disconnect`, `events` and `replay`.
 
 use std::fs::File;
 use std::io::BufReader;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use l2tp_control::record::Replay;
-use ol2tpd::control::{self, Client, Listener, Report, SessionView, Set, What};
-use ol2tpd::serve::{self, Control};
+use ol2tpd::control::{Client, Set};
+use ol2tpd::serve;
 use ol2tpd::shared_sessions::{self, SharedSessionsConfig};
 use ol2tpd::static_session::{self, Options, StaticConfig};
 use ol2tpd::{Error, Sockets};
-use pppol2tp::data::debug::DebugMask;
-use pppol2tp::user::{Config, UserDriver};
 use pppol2tp::{Driver, SessionIds};
 use serde::Serialize;
 
-use crate::args::{Assignment, EndArgs, Rate, ReplayArgs, SetArgs, SharedArgs, ShowArgs, StaticArgs};
+use crate::args::{
+    Assignment, DisconnectArgs, EndArgs, EventsArgs, Rate, ReplayArgs, SetArgs, SharedArgs, StaticArgs,
+};
+use crate::daemon::{self, DEBUG_RATE, socket_path};
 use crate::exit::{Doing, Failure, Result};
-use crate::output::{self, Table};
-use crate::{can, interrupt};
+use crate::output;
 
 /// Events of `static`, one JSON line each.
 #[derive(Debug, Serialize)]
@@ -75,7 +71,7 @@ pub fn run_shared(args: &SharedArgs) -> Result<()> {
         interface: "l2tp%d".into(),
         mtu: 1458,
     };
-    run(&args.end, Rate(Some(500)), |driver| shared_sessions::open(driver, &config))
+    run(&args.end, Rate(DEBUG_RATE), |driver| shared_sessions::open(driver, &config))
 }
 
 fn run(
@@ -83,35 +79,11 @@ fn run(
     debug_rate: Rate,
     open: impl FnOnce(&dyn Driver) -> ol2tpd::Result<Sockets>,
 ) -> Result<()> {
-    interrupt::unblock()?;
-    can::make_interfaces()?;
-    let control = control(end)?;
-    let driver = UserDriver::new(Config { mode: end.mode, debug_rate: debug_rate.0 })
-        .map_err(|error| Failure::new(format!("starting the driver: {error}")))?;
+    let (driver, control) =
+        daemon::start_static(end.mode, debug_rate.0, end.socket.as_ref(), end.controlled)?;
     let json = end.json;
-    serve::run(Arc::new(driver), control, open, |sockets| up(sockets, json))?;
+    serve::run(driver, control, open, |sockets| up(sockets, json))?;
     Ok(())
-}
-
-fn control(end: &EndArgs) -> Result<Control> {
-    let controller = if end.controlled {
-        let stream = std::io::stdin().as_fd().try_clone_to_owned().doing("standard input")?;
-        Some(UnixStream::from(stream))
-    } else {
-        None
-    };
-    let listener = match (&end.socket, end.controlled) {
-        (None, true) => None,
-        (path, _) => Some(Listener::bind(&socket_path(path)?)?),
-    };
-    Ok(Control { listener, controller })
-}
-
-fn socket_path(given: &Option<PathBuf>) -> Result<PathBuf> {
-    match given {
-        Some(path) => Ok(path.clone()),
-        None => Ok(control::default_path()?),
-    }
 }
 
 fn up(sockets: &Sockets, json: bool) -> ol2tpd::Result<()> {
@@ -166,75 +138,25 @@ pub fn set(args: &SetArgs) -> Result<()> {
             return Err(Failure::usage("an option is given twice"));
         }
     }
-    Ok(Client::connect(&socket_path(&args.socket)?)?.set(set)?)
+    Ok(Client::connect(&socket_path(args.socket.as_ref())?)?.set(set)?)
 }
 
-/// `ol2tp show`.
+/// `ol2tp disconnect`.
 ///
-/// Errors: no ol2tp is running there.
-pub fn show(args: &ShowArgs) -> Result<()> {
-    let what = args.what.map_or(What::All, What::from);
-    let report = Client::connect(&socket_path(&args.socket)?)?.show(what)?;
-    if args.json {
-        return output::json(&report);
-    }
-    output::print(text(&report).trim_end())
+/// Errors: no ol2tp is running there, or there is no such tunnel or session.
+pub fn disconnect(args: &DisconnectArgs) -> Result<()> {
+    Ok(Client::connect(&socket_path(args.socket.as_ref())?)?.disconnect(args.request())?)
 }
 
-fn text(report: &Report) -> String {
-    let mut text = String::new();
-    if let Some(proc) = &report.proc {
-        text += proc;
+/// `ol2tp events`: until the daemon ends.
+///
+/// Errors: no ol2tp is running there, or it has no events.
+pub fn events(args: &EventsArgs) -> Result<()> {
+    for notice in Client::connect(&socket_path(args.socket.as_ref())?)?.events()? {
+        let notice = notice?;
+        if args.json { output::json(&notice) } else { output::print(notice) }?;
     }
-    for tunnel in report.tunnels.iter().flatten() {
-        text += &format!("TUNNEL {} (peer's {})\n", tunnel.tunnel_id, tunnel.peer_tunnel_id);
-        text += &format!("  local {}  peer {}\n", tunnel.local, tunnel.peer);
-        text += &format!("  debug {}  references {}\n", categories(tunnel.debug), tunnel.references);
-        text += &counters(&tunnel.stats);
-    }
-    for session in report.sessions.iter().flatten() {
-        text += &session_text(session);
-    }
-    for socket in report.sockets.iter().flatten() {
-        text += &format!("SOCKET {}\n", socket.local);
-        text += &format!("  mode {} ({})\n", socket.mode, socket.offloads.join(" "));
-        text += &counters(&socket.counters);
-    }
-    text
-}
-
-fn session_text(session: &SessionView) -> String {
-    let on = |on: bool| if on { "on" } else { "off" };
-    let SessionView { tunnel_id, session_id, peer_tunnel_id, peer_session_id, mtu, mru, nr, ns, .. } =
-        session;
-    let interface = session.interface.as_deref().unwrap_or("none");
-    let side = if session.lns_mode { "LNS" } else { "LAC" };
-    format!(
-        "SESSION {tunnel_id}/{session_id} (peer's {peer_tunnel_id}/{peer_session_id})\n\
-         \x20 peer {}  interface {interface}  mtu {mtu}  mru {mru}\n\
-         \x20 {side}  recv-seq {}  send-seq {}  reorder-timeout {} ms  debug {}\n\
-         \x20 nr {nr}  ns {ns}\n{}",
-        session.peer,
-        on(session.recv_seq),
-        on(session.send_seq),
-        session.reorder_timeout,
-        categories(session.debug),
-        counters(&session.stats),
-    )
-}
-
-fn categories(mask: u32) -> String {
-    let on = DebugMask::NAMES.iter().filter(|(_, category)| DebugMask(mask).has(*category));
-    let names: Vec<_> = on.map(|(name, _)| *name).collect();
-    if names.is_empty() { "none".into() } else { names.join(",") }
-}
-
-fn counters(counters: &[(String, u64)]) -> String {
-    let mut table = Table::default();
-    for (name, value) in counters {
-        table.row([format!("  {name}"), value.to_string()]);
-    }
-    format!("{table}\n\n")
+    Ok(())
 }
 
 /// `ol2tp replay`.

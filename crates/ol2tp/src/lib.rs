@@ -3,7 +3,7 @@
 //! ```text
 //!   Bed:    Space left ═══ veth ═══ Space right          network namespaces without a name
 //!             │                        │
-//!   End:    `ol2tp static` ── L2TP ── `ol2tp static`     child processes
+//!   End:    `ol2tp connect` ─ L2TP ── `ol2tp serve`      child processes
 //!             │                        │
 //!   load:   sender ──────────────────► receiver          threads of this process
 //! ```
@@ -13,12 +13,20 @@ pub mod args;
 pub mod bed;
 pub mod bench;
 pub mod can;
+pub mod check;
+pub mod clients;
 pub mod commands;
+pub mod connect;
+pub mod daemon;
 pub mod demo;
 pub mod end;
 pub mod exit;
 pub mod interrupt;
 pub mod load;
 pub mod output;
+pub mod password;
 pub mod ping;
+pub mod serve;
+pub mod show;
 pub mod tunnel;
+pub mod units;

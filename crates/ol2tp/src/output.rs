@@ -8,22 +8,23 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Doing, Failure, Result};
 
-/// Sends log messages to standard error. The driver's debug messages, which its masks switch, appear
-/// unless a filter hides them.
+/// Sends log messages to standard error: warnings, and what happens in a server. The driver's debug
+/// messages, which its masks switch, appear unless a filter hides them.
 pub fn log(verbose: u8, filter: Option<&str>) -> Result<()> {
     let filter = filter.unwrap_or(match verbose {
-        0 => "warn,pppol2tp=trace",
+        0 => "warn,notice=info,pppol2tp=trace",
         1 => "info,ol2tp=debug,ol2tpd=debug,pppol2tp=trace",
         _ => "trace",
     });
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Failure::usage(format!("--log {filter}: {error}; write for example warn,ol2tpd=debug"))
     })?;
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+        .with_ansi(io::stderr().is_terminal());
+    // The journal of systemd has a clock of its own.
+    if std::env::var_os("JOURNAL_STREAM").is_some() { log.without_time().init() } else { log.init() }
     Ok(())
 }
 
@@ -81,24 +82,44 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
+impl Progress {
+    /// Takes the line away: something else is to be printed.
+    pub fn clear(&self) {
         if self.terminal {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }
 
-/// A table whose columns are as wide as they have to be; all but the first are aligned right.
-#[derive(Clone, Debug, Default)]
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// A table whose columns are as wide as they have to be. The first ones, with words, are aligned left,
+/// the others, with numbers, right.
+#[derive(Clone, Debug)]
 pub struct Table {
+    words: usize,
     rows: Vec<Vec<String>>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { words: 1, rows: Vec::new() }
+    }
 }
 
 impl Table {
     /// A table with its first row.
     pub fn new<const N: usize>(head: [&str; N]) -> Self {
-        Self { rows: vec![head.map(String::from).to_vec()] }
+        Self { rows: vec![head.map(String::from).to_vec()], ..Self::default() }
+    }
+
+    /// How many columns are words, one unless this is called.
+    pub fn words(self, words: usize) -> Self {
+        Self { words, ..self }
     }
 
     /// Adds a row.
@@ -119,10 +140,11 @@ impl Display for Table {
                 writeln!(f)?;
             }
             for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let gap = if column == 0 { "" } else { "  " };
                 match column {
-                    0 if row.len() == 1 => write!(f, "{cell}")?,
-                    0 => write!(f, "{cell:<width$}")?,
-                    _ => write!(f, "  {cell:>width$}")?,
+                    _ if column >= self.words => write!(f, "{gap}{cell:>width$}")?,
+                    _ if column + 1 == row.len() => write!(f, "{gap}{cell}")?,
+                    _ => write!(f, "{gap}{cell:<width$}")?,
                 }
             }
         }
@@ -140,5 +162,8 @@ mod tests {
         table.row(["a".into(), "1000".into()]);
         table.row(["µs".into(), "1".into()]);
         assert_eq!(table.to_string(), "what     n\na     1000\nµs       1");
+        let mut table = Table::new(["who", "where", "n"]).words(2);
+        table.row(["anna".into(), "".into(), "1000".into()]);
+        assert_eq!(table.to_string(), "who   where     n\nanna         1000");
     }
 }

@@ -46,13 +46,21 @@ pub struct Requests {
 ///
 /// Errors: raw sockets are forbidden, or there is no route to `target`.
 pub fn ping(from: &Space, target: IpAddr, requests: Requests) -> io::Result<Ping> {
+    ping_in_scope(from, SocketAddr::new(target, 0), requests)
+}
+
+/// The same to an address that may need its scope to be unique (RFC 4007); its port does not count.
+///
+/// Errors: the same.
+pub fn ping_in_scope(from: &Space, target: SocketAddr, requests: Requests) -> io::Result<Ping> {
+    let (scoped, target) = (target, target.ip());
     let socket = from.enter(|| {
         let (domain, protocol) = match target {
             IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
             IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
         };
         let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
-        socket.connect(&SocketAddr::new(target, 0).into())?;
+        socket.connect(&scoped.into())?;
         Ok(socket)
     })?;
     let id = std::process::id() as u16;

@@ -3,8 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use ol2tpd::control::What;
-
 use crate::bed::{self, Bed};
 use crate::end::End;
 use crate::exit::Result;
@@ -62,16 +60,9 @@ impl Tunnel {
 
     /// Counters of either end that tell of lost frames and are not 0, as `left rx_errors 3`.
     pub fn errors(&mut self) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        for (side, end) in [("left", &mut self.left), ("right", &mut self.right)] {
-            for session in end.show(What::Sessions)?.sessions.into_iter().flatten() {
-                let errors = session.stats.into_iter().filter(|(name, value)| {
-                    matches!(name.as_str(), "rx_errors" | "tx_errors" | "rx_seq_discards") && *value > 0
-                });
-                found.extend(errors.map(|(name, value)| format!("{side} {name} {value}")));
-            }
-        }
-        Ok(found)
+        let mut errors = self.left.errors("left")?;
+        errors.extend(self.right.errors("right")?);
+        Ok(errors)
     }
 
     /// Ends both ends in good order.

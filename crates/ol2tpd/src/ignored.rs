@@ -35,6 +35,8 @@ impl From<Reason> for Kind {
             Reason::Short => Self::Short,
             Reason::Version => Self::Version,
             Reason::UnknownSession => Self::UnknownSession,
+            // A static session does not pass up; if one did, these were its frames.
+            Reason::Frame(_) | Reason::Gone(_) => Self::PppControl,
         }
     }
 }

@@ -7,8 +7,19 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod accounts;
+pub mod advert;
+pub mod config;
 pub mod control;
 pub mod error;
+pub mod notice;
+pub mod hooks;
+pub mod notify;
+pub mod server;
+pub mod pool;
+pub mod privileges;
+pub mod resolver;
+pub mod routes;
 pub mod serve;
 pub mod shared_sessions;
 pub mod sockets;
@@ -18,4 +29,5 @@ pub mod usable;
 mod ignored;
 
 pub use error::{Error, Result};
+pub use notice::Notice;
 pub use sockets::Sockets;

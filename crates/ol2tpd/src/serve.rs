@@ -1,6 +1,6 @@
 //! Runs until a signal comes, the controlling connection ends, or what is run has gone.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -125,9 +125,10 @@ async fn try_watch(sockets: &Sockets) -> Result<std::convert::Infallible> {
 
 type Ready<'a> = AsyncFd<BorrowedFd<'a>>;
 
-// The replacement is unsafe because an `AsRawFd` may lie; a `BorrowedFd` cannot.
+/// Watches a descriptor that the driver has.
+// The replacement is unsafe because an `AsRawFd` may lie; a descriptor's owner and borrower cannot.
 #[allow(deprecated)]
-fn readable(fd: BorrowedFd<'_>) -> Result<Ready<'_>> {
+pub(crate) fn readable<T: AsFd + AsRawFd>(fd: T) -> Result<AsyncFd<T>> {
     AsyncFd::with_interest(fd, Interest::READABLE).doing(|| "watching a descriptor of the driver".into())
 }
 

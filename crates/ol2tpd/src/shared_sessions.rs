@@ -60,7 +60,7 @@ pub fn open(driver: &dyn Driver, config: &SharedSessionsConfig) -> Result<Socket
         let inner = IpAddr::V4(address(config.network, id));
         let interface = Interface::Shared { name: name.clone(), addresses: vec![Prefix::host(inner)] };
         let unit = session
-            .unit(UnitConfig { interface, mtu: None, mru: None })
+            .unit(UnitConfig { interface, ..UnitConfig::default() })
             .doing(|| format!("session {id} on interface {name}"))?;
         sessions.push(session);
         units.push(unit);

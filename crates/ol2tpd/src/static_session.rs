@@ -87,7 +87,7 @@ pub fn open(driver: &dyn Driver, config: &StaticConfig) -> Result<Sockets> {
 
     let interface = Interface::Own { name: config.interface.clone() };
     let unit = session
-        .unit(UnitConfig { interface, mtu: config.mtu, mru: None })
+        .unit(UnitConfig { interface, mtu: config.mtu, ..UnitConfig::default() })
         .doing(|| format!("interface {}", config.interface))?;
     let name = unit.interface();
     // First up: an IPv6 address that was given to an interface while it was down may never get the

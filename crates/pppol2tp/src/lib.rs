@@ -59,7 +59,8 @@ pub trait Driver: Send + Sync {
     /// [`Interface::Shared`]. It lasts until the value is dropped.
     fn shared_interface(&self, config: SharedConfig) -> Result<Box<dyn SharedInterface>>;
 
-    /// Everything at one moment, tunnels newest first, each tunnel's sessions in the kernel's order.
+    /// Everything at one moment, tunnels newest first, each tunnel's sessions in the kernel's order. What
+    /// was asked of the driver before, frames to send included, has been done then.
     fn snapshot(&self) -> Snapshot;
 }
 
@@ -75,8 +76,9 @@ pub trait UdpHandle: Send + Sync {
     /// Sends a datagram (a control message) past the driver.
     fn send(&self, datagram: &[u8], to: SocketAddr, from: Option<IpAddr>) -> Result<()>;
 
-    /// The next datagram that is not a data message of a session: control messages first, each
-    /// kind in the order it came. `None` if there is none now.
+    /// The next datagram that is not a data message of a session: control messages first, then the
+    /// frames of sessions that [pass up](SessionSocket::pass_up), each kind in the order it came. `None`
+    /// if there is none now. Nothing comes of a session whose socket was dropped.
     fn recv(&self) -> Option<PassedUp>;
 
     /// Waits for one until `timeout` has passed.
@@ -119,7 +121,8 @@ pub trait SessionSocket: Send + Sync {
     fn set(&self, option: SocketOption, value: i32) -> Result<()>;
     /// `getsockopt`.
     fn get(&self, option: SocketOption) -> Result<i32>;
-    /// PPPIOCGL2TPSTATS.
+    /// PPPIOCGL2TPSTATS. It reads counters only, without a lock or a message to anybody: an owner of many
+    /// sessions may look at `rx_packets` of each as often as it likes, to see which ones are alive.
     fn stats(&self) -> Result<Stats>;
     /// Sends a PPP frame that starts with its protocol; FF 03 and the L2TP header are added.
     fn send(&self, frame: &[u8]) -> Result<()>;
@@ -132,6 +135,11 @@ pub trait SessionSocket: Send + Sync {
     fn poll_fd(&self) -> Result<BorrowedFd<'_>>;
     /// Whether the tunnel and its UDP socket are still there.
     fn is_alive(&self) -> bool;
+    /// From now on the frames that [`recv`](Self::recv) of the session, or of its unit, would give are
+    /// passed up with the datagrams of the tunnel's UDP socket, as [`Reason::Frame`]: first those that
+    /// wait already, all in their order. `recv` gives none any more, and [`Reason::Gone`] tells what
+    /// `poll_fd` would of a death. One descriptor serves any number of sessions so.
+    fn pass_up(&self) -> Result<()>;
     /// Binds a PPP unit: from now on network frames move between the session and an interface.
     fn unit(&self, config: UnitConfig) -> Result<Box<dyn Unit>>;
 }
@@ -244,6 +252,9 @@ pub struct UnitConfig {
     pub mtu: Option<u16>,
     /// The MRU that the peer negotiated, if it did.
     pub mru: Option<u16>,
+    /// Whether TCP connections through it learn its MTU: the MSS that a SYN announces, either way, is
+    /// lowered to the MTU less 40 bytes in IPv4, 60 in IPv6.
+    pub mss_clamp: bool,
 }
 
 /// A unit's interface.
@@ -278,20 +289,21 @@ pub struct SharedConfig {
     pub mtu: u16,
 }
 
-/// A datagram that the driver leaves to the owner of the UDP socket.
+/// What the driver leaves to the owner of the UDP socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PassedUp {
-    /// Its bytes.
+    /// The datagram; of [`Reason::Frame`] the PPP frame, starting with its protocol; of
+    /// [`Reason::Gone`] nothing.
     pub datagram: Vec<u8>,
-    /// Who sent it.
+    /// Who sent it; of a session, the tunnel's peer.
     pub from: SocketAddr,
-    /// Which of our addresses it was sent to, where the kernel said.
+    /// Which of our addresses it was sent to, where the kernel said; of a session, the tunnel's.
     pub local: Option<IpAddr>,
     /// Why it is passed up.
     pub reason: Reason,
 }
 
-/// Why a datagram is passed up.
+/// Why something is passed up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
     /// A control message.
@@ -302,6 +314,11 @@ pub enum Reason {
     Version,
     /// A data message for a tunnel or session that is not there.
     UnknownSession,
+    /// A frame of a session that [passes up](SessionSocket::pass_up).
+    Frame(SessionIds),
+    /// A session that [passes up](SessionSocket::pass_up), or the unit that is bound to it, is dead
+    /// though nobody dropped it: its tunnel or its interface has gone. What its frames were comes first.
+    Gone(SessionIds),
 }
 
 /// Everything the driver knows at one moment.

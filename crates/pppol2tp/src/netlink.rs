@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
@@ -17,13 +17,31 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use crate::Prefix;
 
+mod notices;
+mod route;
+
+pub use notices::{Notice, Notices};
+pub use route::{Route, RouteKind};
+
 /// An rtnetlink socket, bound to the network namespace of the thread that opened it.
 pub struct Netlink {
-    socket: Mutex<Socket>,
+    /// The socket, and the sequence number of its last request.
+    socket: Mutex<(Socket, u32)>,
 }
 
 fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+/// The messages of a datagram.
+fn messages(mut datagram: &[u8]) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> {
+    std::iter::from_fn(move || {
+        let len = NetlinkBuffer::new_checked(datagram).ok()?.length() as usize;
+        let message = &datagram[..len];
+        datagram = datagram.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some(NetlinkMessage::deserialize(message).ok())
+    })
+    .flatten()
 }
 
 impl Netlink {
@@ -32,23 +50,41 @@ impl Netlink {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket: Mutex::new(socket) })
+        // Not on kernels before 4.20, which dump all there is.
+        let _ = socket.set_netlink_get_strict_chk(true);
+        Ok(Self { socket: Mutex::new((socket, 0)) })
     }
 
-    /// Sends a request and waits for the kernel's answer.
+    /// Sends a request and waits until the kernel has done it.
     pub fn request(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.query(message, flags).map(drop)
+    }
+
+    /// Sends a request and waits for the kernel's answers; those that cannot be understood are left out.
+    pub fn query(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+        let mut lock = self.socket.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (socket, sequence) = &mut *lock;
+        *sequence = sequence.wrapping_add(1);
         let mut request = NetlinkMessage::from(message);
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        request.header.sequence_number = *sequence;
         request.finalize();
         let mut bytes = vec![0; request.buffer_len()];
         request.serialize(&mut bytes);
-        let socket = self.socket.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         socket.send(&bytes, 0)?;
-        let (answer, _) = socket.recv_from_full()?;
-        let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
-        match answer.payload {
-            NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
-            _ => Ok(()),
+        let mut answers = Vec::new();
+        loop {
+            let (datagram, _) = socket.recv_from_full()?;
+            for message in messages(&datagram) {
+                match message.payload {
+                    // Left over from a request whose answers could not be read.
+                    _ if message.header.sequence_number != *sequence => {}
+                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::InnerMessage(answer) => answers.push(answer),
+                    _ => {}
+                }
+            }
         }
     }
 

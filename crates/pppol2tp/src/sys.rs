@@ -132,6 +132,11 @@ impl RecvBatch {
         &self.arena
     }
 
+    /// The same, to change what was received.
+    pub(crate) fn arena_mut(&mut self) -> &mut [u8] {
+        &mut self.arena
+    }
+
     /// Receives what is there without waiting: how many messages.
     pub(crate) fn receive(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         let count = self.headers.len();

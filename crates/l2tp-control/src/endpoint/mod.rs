@@ -274,6 +274,12 @@ impl Endpoint {
         self.tunnels.get(&id).map(|tunnel| tunnel.state)
     }
 
+    /// Whether each end of a tunnel knows that it has all the other has said: who ends waits for that.
+    pub fn is_settled(&self, id: TunnelId) -> bool {
+        let settled = |tunnel: &Tunnel| tunnel.reliable.is_idle() && tunnel.reliable.next_timeout().is_none();
+        self.tunnels.get(&id).is_none_or(|tunnel| settled(tunnel))
+    }
+
     /// What a tunnel's reliable delivery has counted.
     pub fn delivery(&self, id: TunnelId) -> Option<&reliable::Counters> {
         self.tunnels.get(&id).map(|tunnel| tunnel.reliable.counters())

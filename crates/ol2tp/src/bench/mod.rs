@@ -11,6 +11,7 @@ use crate::output::{self, Progress};
 pub mod modes;
 pub mod rules;
 pub mod sessions;
+pub mod setup;
 
 /// What was measured.
 #[derive(Debug, Default, Serialize)]
@@ -21,6 +22,8 @@ struct Report {
     modes: Option<modes::Modes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<sessions::Sessions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setup: Option<setup::Setup>,
 }
 
 /// Measures and prints.
@@ -44,6 +47,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     }
     if wanted(BenchWhat::Sessions) {
         report.sessions = Some(sessions::measure(args, &interrupt, &progress)?);
+        let sessions = usize::from(args.sessions);
+        report.setup = Some(setup::measure(sessions, args.idle, &interrupt, &progress)?);
     }
     drop(progress);
     if args.json {
@@ -53,6 +58,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         report.rules.map(|rules| rules.to_string()),
         report.modes.map(|modes| modes.to_string()),
         report.sessions.map(|sessions| sessions.to_string()),
+        report.setup.map(|setup| setup.to_string()),
     ];
     output::print(tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
 }

@@ -16,10 +16,12 @@ const STATIC: [&str; 9] =
 #[test]
 fn help_has_examples_and_the_exit_codes() {
     let help = text(&ol2tp(&["--help"]).stdout);
-    for code in ["  0 ", "  1 ", "  2 ", "  3 ", "  130 "] {
-        assert!(help.contains(&format!("\n{code}")), "{code}: {help}");
+    for code in [0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 17, 18, 130] {
+        assert!(help.contains(&format!("\n  {code:<4} ")), "{code}: {help}");
     }
-    for command in ["static", "show", "set", "demo", "bench", "replay"] {
+    for command in
+        ["serve", "connect", "disconnect", "events", "static", "show", "set", "demo", "bench", "replay"]
+    {
         assert!(help.contains(command), "{command}");
         let output = ol2tp(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0), "{command}");
@@ -33,7 +35,32 @@ fn wrong_arguments_are_named() {
     let with = |more: &[&'static str]| [&STATIC, more].concat();
     for (arguments, named) in [
         (vec![], "Usage"),
-        (vec!["serve"], "'serve'"),
+        (vec!["sevre"], "'sevre'"),
+        (vec!["serve"], "nobody could log in"),
+        (vec!["serve", "--user", "anna"], "--user: NAME:PASSWORD is needed"),
+        (vec!["serve", "--user", "a:b", "--pool", "10.0.0.0/24"], "`--local-address` is missing"),
+        (vec!["serve", "--user", "a:b", "--listen", "here"], "--listen: "),
+        (vec!["serve", "--user", "a:b", "--auth", "pap,chip"], "`chap`"),
+        (vec!["serve", "--user", "a:b", "--interface", "both"], "--interface: "),
+        (vec!["serve", "-c", "/nonexistent.toml"], "/nonexistent.toml: "),
+        (vec!["serve", "-c", "f", "--pool", "10.0.0.0/24"], "cannot be used with"),
+        (vec!["serve", "--secret", "s", "--secret-file", "f"], "cannot be used with"),
+        (vec!["connect"], "<HOST>"),
+        (vec!["connect", "h"], "--user <NAME>"),
+        (vec!["connect", "h", "--user", "a", "-c", "f"], "cannot be used with"),
+        (vec!["connect", "-c", "/nonexistent.toml", "office"], "/nonexistent.toml: "),
+        (vec!["connect", "h:1701", "--user", "a", "--password-file", "/dev/null"], "HOST: "),
+        (
+            vec!["connect", "h", "--user", "a", "--password-file", "/nonexistent"],
+            "--password-file: /nonexistent",
+        ),
+        (vec!["connect", "h", "--user", "a", "--route", "10.0.0.1/8", "--password-file", "f"], "--route: "),
+        (vec!["connect", "h", "--user", "a", "--dns", "some", "--password-file", "f"], "--dns: "),
+        (vec!["connect", "h", "--user", "a", "--mtu", "100", "--password-file", "f"], "--mtu: "),
+        (vec!["connect", "h", "--user", "a", "--local-port", "0", "--password-file", "f"], "--local-port: "),
+        (vec!["disconnect"], "--all"),
+        (vec!["disconnect", "--session", "1"], "--tunnel <N>"),
+        (vec!["disconnect", "--all", "--user", "anna"], "cannot be used with"),
         (vec!["static"], "--local <ADDR:PORT>"),
         (with(&["--tunnel", "1:2"]), "--tunnel"),
         (with(&["--mtu", "70000"]), "70000"),
@@ -65,7 +92,7 @@ fn wrong_arguments_are_named() {
         (vec!["static", "--tunnel", "1"], "LOCAL:PEER"),
         (vec!["static", "--tunnel", "0:1"], "reserved"),
         (vec!["static", "--session", "1:65536"], "`65536` is not an id"),
-        (vec!["show", "weather"], "[possible values: tunnels, sessions, sockets, proc]"),
+        (vec!["show", "weather"], "[possible values: tunnels, sessions, sockets, users, proc]"),
         (vec!["set", "--tunnel", "1"], "<OPTION=VALUE>"),
         (vec!["set", "send-seq=on"], "--tunnel <N>"),
         (vec!["set", "--tunnel", "1", "send-seq"], "OPTION=VALUE"),
@@ -86,7 +113,13 @@ fn wrong_arguments_are_named() {
 
 #[test]
 fn a_daemon_that_is_not_there() {
-    for arguments in [&["show"][..], &["show", "proc", "--json"], &["set", "--tunnel", "1", "debug=none"]] {
+    for arguments in [
+        &["show"][..],
+        &["show", "proc", "--json"],
+        &["set", "--tunnel", "1", "debug=none"],
+        &["disconnect", "--all"],
+        &["events"],
+    ] {
         let output = ol2tp(&[arguments, &["--socket", "/nonexistent/ol2tp.sock"]].concat());
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let error = text(&output.stderr);

@@ -1,6 +1,15 @@
 //! The command: what it is told, and what it does between two network namespaces.
 
+mod check;
 mod cli;
+mod home;
 mod netns_bed;
 mod netns_command;
+mod netns_connect;
+mod netns_lost;
+mod netns_many;
+mod netns_refusals;
+mod netns_remote;
+mod netns_restores;
 mod replay;
+mod vpn;

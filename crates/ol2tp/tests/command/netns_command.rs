@@ -194,7 +194,13 @@ fn show_and_set_a_running_session() {
     let proc = text(&run(&["show", "proc", "--socket", &socket]).stdout);
     assert!(proc.starts_with("PPPoL2TP driver info, V1.0\n"), "{proc}");
     assert!(proc.contains("SESSION 'sess 1/10' C0000202/1701 0001/000A -> 0002/0014 3 Y"), "{proc}");
-    let all = text(&run(&["show", "--socket", &socket]).stdout);
+    let all = text(&run(&["show", "--long", "--socket", &socket]).stdout);
+    let tables = text(&run(&["show", "--socket", &socket]).stdout);
+    for row in
+        ["TUNNEL  PEER ", "1/10     -     ppp0 ", "192.0.2.1:1701  offload  vnet tso uso gso gro batch"]
+    {
+        assert!(tables.lines().any(|line| line.starts_with(row)), "{row}: {tables}");
+    }
     for named in ["TUNNEL 1", "SESSION 1/10", "SOCKET 192.0.2.1:1701", "rx_seq_discards", "interface ppp0"] {
         assert!(all.contains(named), "{named}: {all}");
     }
@@ -287,6 +293,29 @@ fn demo_works() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["driver"], "user");
     assert_eq!(report["result"], "ok");
+    let messages: Vec<_> = report["ladder"].as_array().unwrap().iter().collect();
+    for (by_client, message) in [
+        (true, "SCCRQ"),
+        (false, "SCCRP"),
+        (true, "SCCCN"),
+        (true, "ICRQ"),
+        (false, "ICRP"),
+        (true, "ICCN"),
+        (true, "LCP Configure-Request"),
+        (false, "LCP Configure-Ack"),
+        (false, "CHAP Challenge"),
+        (true, "CHAP Response"),
+        (false, "CHAP Success"),
+        (true, "IPCP Configure-Request"),
+        (false, "IPCP Configure-Ack"),
+        (true, "IPV6CP Configure-Request"),
+        (false, "IPV6CP Configure-Ack"),
+    ] {
+        let found = messages.iter().any(|rung| {
+            rung["by_client"] == by_client && rung["text"].as_str().unwrap().starts_with(message)
+        });
+        assert!(found, "{message}: {report}");
+    }
     for ping in ["ping", "ping6"] {
         assert_eq!(report[ping]["sent"], 20);
         assert_eq!(report[ping]["received"], 20);
@@ -297,6 +326,20 @@ fn demo_works() {
         }
     }
     assert!(report["udp_small"]["tunnel_frames_s"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[test]
+fn demo_draws_the_ladder() {
+    let output = run(&["demo", "--rounds", "1", "--seconds", "0.05"]);
+    let text = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().starts_with("client 192.0.2.1 "), "{text}");
+    let ladder: Vec<_> = lines.take_while(|line| line.starts_with('│')).collect();
+    assert!(ladder[0].starts_with("│ SCCRQ  host name "), "{text}");
+    assert!(ladder[1].starts_with("│ ◄─") && ladder[1].contains(" SCCRP  host name "), "{text}");
+    assert!(ladder.iter().any(|rung| rung.contains(" IPCP Configure-Ack ")), "{text}");
+    assert!(text.ends_with("result: ok\n"), "{text}");
 }
 
 /// Starts a demo and waits until it is in its first round.

@@ -4,9 +4,10 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::message::{Reply, Request, Set, What};
+use super::message::{Disconnect, Reply, Request, Set, What};
 use super::view::Report;
 use crate::error::{Doing, Error, Result};
+use crate::notice::Notice;
 
 /// A connection to a daemon.
 #[derive(Debug)]
@@ -52,6 +53,22 @@ impl Client {
     /// Errors: there is no such tunnel or session, or the driver's rules refuse.
     pub fn set(&mut self, set: Set) -> Result<()> {
         self.request(&Request::Set(set)).map(drop)
+    }
+
+    /// Ends tunnels or sessions; returns when their ends have been told to the peers.
+    ///
+    /// Errors: there is no such tunnel or session.
+    pub fn disconnect(&mut self, what: Disconnect) -> Result<()> {
+        self.request(&Request::Disconnect(what)).map(drop)
+    }
+
+    /// What happens from now on, until the daemon ends.
+    pub fn events(mut self) -> Result<impl Iterator<Item = Result<Notice>>> {
+        self.request(&Request::Events)?;
+        Ok(self.stream.lines().map(|line| {
+            let notice = line.and_then(|line| Ok(serde_json::from_str(&line)?));
+            notice.doing(|| "control socket".into())
+        }))
     }
 
     fn request(&mut self, request: &Request) -> Result<Report> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::Report;
 
-/// A request: `{"show":"tunnels"}` or `{"set":{…}}`.
+/// A request: `{"show":"tunnels"}`, `{"set":{…}}`, `{"disconnect":{"user":"anna"}}` or `"events"`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
@@ -13,6 +13,31 @@ pub enum Request {
     Show(What),
     /// `setsockopt`.
     Set(Set),
+    /// Ends tunnels or sessions.
+    Disconnect(Disconnect),
+    /// Turns the connection into a stream of [`Notice`](crate::Notice)s, one a line, until it ends.
+    Events,
+}
+
+/// What to end: all that fits everything that is given. Nothing given is an error.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disconnect {
+    /// A tunnel with all of its sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel_id: Option<u16>,
+    /// One of that tunnel's sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<u16>,
+    /// All sessions of a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The session on an interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// Everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
 }
 
 /// What to show.
@@ -27,6 +52,8 @@ pub enum What {
     Sessions,
     /// UDP sockets with their offloads.
     Sockets,
+    /// Users with their sessions.
+    Users,
     /// The text of `/proc/net/pppol2tp`.
     Proc,
 }

@@ -4,6 +4,8 @@
 //!  {"show":"sessions"}                                       {"ok":{"sessions":[…]}}
 //!  {"set":{"tunnel_id":1,"session_id":1,"send_seq":1}}       {"ok":{}}
 //!  {"set":{"tunnel_id":9,"debug":2}}                         {"error":{"errno":"ENOENT","message":"…"}}
+//!  {"disconnect":{"user":"anna"}}                            {"ok":{}}
+//!  "events"                                                  {"ok":{}}, then a line for each event
 //! ```
 //!
 //! The socket belongs to its user alone (mode 0600).
@@ -20,10 +22,10 @@ mod view;
 
 pub use client::Client;
 pub use listener::Listener;
-pub use message::{Failure, Reply, Request, Set, What};
-pub use view::{Report, SessionView, SocketView, TunnelView};
+pub use message::{Disconnect, Failure, Reply, Request, Set, What};
+pub use view::{ControlView, PppView, Report, SessionView, SocketView, TunnelView, UserView};
 
-pub(crate) use server::{Context, Server};
+pub(crate) use server::{Context, Handler, Server, apply, failure};
 
 /// Where the control socket is unless told otherwise: `/run/ol2tp/ol2tp.sock` for root, else
 /// `$XDG_RUNTIME_DIR/ol2tp.sock`.

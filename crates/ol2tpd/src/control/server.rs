@@ -4,9 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pppol2tp::{Driver, Errno};
+use pppol2tp::{Driver, Errno, SessionSocket, TunnelSocket};
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -14,6 +18,7 @@ use tracing::{debug, warn};
 use super::listener::Listener;
 use super::message::{Failure, Reply, Request, Set};
 use super::view::Report;
+use crate::notice::Notice;
 use crate::serve::Control;
 use crate::sockets::Sockets;
 
@@ -22,10 +27,39 @@ const LINE: usize = 64 * 1024;
 /// The most connections at a time; others wait.
 const CONNECTIONS: usize = 64;
 
-/// What requests work on. Fields are dropped in this order.
+/// Who answers requests.
+pub(crate) trait Handler: Send + Sync + 'static {
+    /// Does what is asked.
+    fn handle(&self, request: Request) -> impl Future<Output = Result<Report, Failure>> + Send;
+
+    /// What happens from now on, if anything ever does.
+    fn events(&self) -> Option<broadcast::Receiver<Arc<Notice>>>;
+}
+
+/// Static sessions. Fields are dropped in this order.
 pub(crate) struct Context {
     pub(crate) sockets: Sockets,
     pub(crate) driver: Arc<dyn Driver>,
+}
+
+impl Handler for Context {
+    async fn handle(&self, request: Request) -> Result<Report, Failure> {
+        match request {
+            Request::Show(what) => Ok(Report::new(what, &self.driver.snapshot())),
+            Request::Set(set) => {
+                let session = set.session_id.and_then(|id| self.sockets.session(set.tunnel_id, id));
+                apply(&set, self.sockets.tunnel(set.tunnel_id), session).map(|()| Report::default())
+            }
+            Request::Disconnect(_) | Request::Events => Err(failure(
+                Errno::NoSys,
+                "this ol2tp runs a static session: it has no control protocol. End it with SIGTERM",
+            )),
+        }
+    }
+
+    fn events(&self) -> Option<broadcast::Receiver<Arc<Notice>>> {
+        None
+    }
 }
 
 /// Accepts connections and answers on them.
@@ -54,11 +88,11 @@ impl Server {
     }
 
     /// Answers until the controlling connection ends; for ever without one.
-    pub(crate) async fn serve(&mut self, context: &Arc<Context>) {
+    pub(crate) async fn serve<H: Handler>(&mut self, handler: &Arc<H>) {
         let controller = self.controller.take();
         let controlled = async {
             match controller {
-                Some(stream) => converse(stream, Arc::clone(context)).await,
+                Some(stream) => converse(stream, Arc::clone(handler)).await,
                 None => std::future::pending().await,
             }
         };
@@ -70,7 +104,7 @@ impl Server {
                 Some(_) = self.connections.join_next() => {}
                 accepted = accept(self.listener.as_ref()), if room => match accepted {
                     Ok(stream) => {
-                        self.connections.spawn(converse(stream, Arc::clone(context)));
+                        self.connections.spawn(converse(stream, Arc::clone(handler)));
                     }
                     // Out of descriptors or memory, which nothing tells the end of.
                     Err(error) => {
@@ -95,13 +129,13 @@ async fn accept(listener: Option<&UnixListener>) -> io::Result<UnixStream> {
     }
 }
 
-async fn converse(stream: UnixStream, context: Arc<Context>) {
-    if let Err(error) = try_converse(stream, &context).await {
+async fn converse<H: Handler>(stream: UnixStream, handler: Arc<H>) {
+    if let Err(error) = try_converse(stream, &*handler).await {
         debug!("control connection: {error}");
     }
 }
 
-async fn try_converse(mut stream: UnixStream, context: &Context) -> io::Result<()> {
+async fn try_converse<H: Handler>(mut stream: UnixStream, handler: &H) -> io::Result<()> {
     let (input, mut output) = stream.split();
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
@@ -112,46 +146,78 @@ async fn try_converse(mut stream: UnixStream, context: &Context) -> io::Result<(
             return Ok(());
         }
         let too_long = line.len() > LINE;
-        let reply = if too_long {
+        let request = if too_long {
             Err(failure(Errno::MsgSize, format!("a request has more than {LINE} bytes")))
         } else {
-            answer(&line, context)
+            serde_json::from_slice(&line)
+                .map_err(|error| failure(Errno::Inval, format!("cannot understand the request: {error}")))
+        };
+        let events = match request {
+            Ok(Request::Events) => handler.events(),
+            _ => None,
+        };
+        let reply = match request {
+            Ok(Request::Events) if events.is_some() => Ok(Report::default()),
+            Ok(request) => handler.handle(request).await,
+            Err(failure) => Err(failure),
         };
         let reply = reply.map_or_else(Reply::Error, |report| Reply::Ok(Box::new(report)));
-        let mut text = serde_json::to_vec(&reply)?;
-        text.push(b'\n');
-        output.write_all(&text).await?;
+        write_line(&mut output, &reply).await?;
+        if let Some(events) = events {
+            return stream_events(events, &mut input, &mut output).await;
+        }
         if too_long {
             return Ok(());
         }
     }
 }
 
-fn answer(line: &[u8], context: &Context) -> Result<Report, Failure> {
-    let request = serde_json::from_slice(line)
-        .map_err(|error| failure(Errno::Inval, format!("cannot understand the request: {error}")))?;
-    match request {
-        Request::Show(what) => Ok(Report::new(what, &context.driver.snapshot())),
-        Request::Set(set) => apply(&set, &context.sockets).map(|()| Report::default()),
+async fn write_line(output: &mut WriteHalf<'_>, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    output.write_all(&text).await
+}
+
+/// Writes what happens until the client has gone. Who reads too slowly is told how much he missed.
+async fn stream_events(
+    mut events: broadcast::Receiver<Arc<Notice>>,
+    input: &mut BufReader<ReadHalf<'_>>,
+    output: &mut WriteHalf<'_>,
+) -> io::Result<()> {
+    loop {
+        tokio::select! {
+            ended = input.fill_buf() => match ended? {
+                [] => return Ok(()),
+                bytes => {
+                    let len = bytes.len();
+                    input.consume(len);
+                }
+            },
+            event = events.recv() => match event {
+                Ok(notice) => write_line(output, &*notice).await?,
+                Err(RecvError::Lagged(missed)) => write_line(output, &Notice::Missed { missed }).await?,
+                Err(RecvError::Closed) => return Ok(()),
+            },
+        }
     }
 }
 
-fn apply(set: &Set, sockets: &Sockets) -> Result<(), Failure> {
+/// Sets the options of a session if the request names one, else of the tunnel.
+pub(crate) fn apply(
+    set: &Set,
+    tunnel: Option<&dyn TunnelSocket>,
+    session: Option<&dyn SessionSocket>,
+) -> Result<(), Failure> {
     let tunnel_id = set.tunnel_id;
+    let missing = |what: String| failure(Errno::NoEnt, format!("there is no {what} here"));
     let set_option: &dyn Fn(_, _) -> pppol2tp::Result<()> = match set.session_id {
         None => {
-            let tunnel = sockets
-                .tunnel(tunnel_id)
-                .ok_or_else(|| failure(Errno::NoEnt, format!("there is no tunnel {tunnel_id} here")))?;
+            let tunnel = tunnel.ok_or_else(|| missing(format!("tunnel {tunnel_id}")))?;
             &move |option, value| tunnel.set(option, value)
         }
         Some(session_id) => {
-            let session = sockets.session(tunnel_id, session_id).ok_or_else(|| {
-                failure(
-                    Errno::NoEnt,
-                    format!("there is no session {session_id} in a tunnel {tunnel_id} here"),
-                )
-            })?;
+            let missing = || missing(format!("session {session_id} in a tunnel {tunnel_id}"));
+            let session = session.ok_or_else(missing)?;
             &move |option, value| session.set(option, value)
         }
     };
@@ -167,6 +233,6 @@ fn apply(set: &Set, sockets: &Sockets) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failure(errno: Errno, message: String) -> Failure {
-    Failure { errno: errno.name().into(), message }
+pub(crate) fn failure(errno: Errno, message: impl Into<String>) -> Failure {
+    Failure { errno: errno.name().into(), message: message.into() }
 }

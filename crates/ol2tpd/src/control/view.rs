@@ -1,5 +1,7 @@
 //! What `show` tells. Keys are the kernel's field names.
 
+use std::net::IpAddr;
+
 use pppol2tp::{SessionInfo, Snapshot, SocketInfo, TunnelInfo};
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +19,65 @@ pub struct Report {
     /// UDP sockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sockets: Option<Vec<SocketView>>,
+    /// Users, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<UserView>>,
     /// The text of `/proc/net/pppol2tp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proc: Option<String>,
+}
+
+/// What the control connection knows of a tunnel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ControlView {
+    /// Its state, by the RFC's name.
+    pub state: String,
+    /// The peer's Host Name.
+    pub host_name: String,
+    /// The peer's Vendor Name.
+    pub vendor_name: String,
+    /// The profile that is used for the peer.
+    pub profile: String,
+    /// Whether the peer has proved that it knows the secret.
+    pub authenticated: bool,
+    /// Seconds since it was established.
+    pub seconds: u64,
+    /// Control messages that were sent again.
+    pub retransmissions: u64,
+}
+
+/// What PPP knows of a session.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PppView {
+    /// The phase, by the name of RFC 1661 §3.2.
+    pub phase: String,
+    /// Who is at the other end, if the peer said.
+    pub user: Option<String>,
+    /// Our addresses.
+    pub local: Vec<IpAddr>,
+    /// The addresses at the other end.
+    pub remote: Vec<IpAddr>,
+    /// Calling Number.
+    pub calling: Option<String>,
+    /// Called Number.
+    pub called: Option<String>,
+    /// Seconds since the call was offered or placed.
+    pub seconds: u64,
+}
+
+/// A user.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct UserView {
+    /// The name.
+    pub user: String,
+    /// Sessions, as tunnel and session id.
+    pub sessions: Vec<(u16, u16)>,
+    /// Addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Bytes received of all of them.
+    pub rx_bytes: u64,
+    /// Bytes sent to all of them.
+    pub tx_bytes: u64,
 }
 
 /// A tunnel.
@@ -37,6 +95,9 @@ pub struct TunnelView {
     pub debug: u32,
     /// Sessions and open management sockets.
     pub references: usize,
+    /// The control connection, unless the tunnel is static.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlView>,
     /// Counters over all its sessions, past ones included, and `rx_foreign`.
     #[serde(with = "counters")]
     pub stats: Vec<(String, u64)>,
@@ -77,6 +138,9 @@ pub struct SessionView {
     pub nr: u16,
     /// Next Ns to send.
     pub ns: u16,
+    /// PPP, unless the session is static.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ppp: Option<PppView>,
     /// Counters.
     #[serde(with = "counters")]
     pub stats: Vec<(String, u64)>,
@@ -97,7 +161,7 @@ pub struct SocketView {
 }
 
 impl Report {
-    pub(super) fn new(what: What, snapshot: &Snapshot) -> Self {
+    pub(crate) fn new(what: What, snapshot: &Snapshot) -> Self {
         let mut report = Self::default();
         if matches!(what, What::All | What::Tunnels) {
             report.tunnels = Some(snapshot.tunnels.iter().map(TunnelView::from).collect());
@@ -126,6 +190,7 @@ impl From<&TunnelInfo> for TunnelView {
             peer: tunnel.peer.to_string(),
             debug: tunnel.debug.0,
             references: tunnel.references,
+            control: None,
             stats,
         }
     }
@@ -150,6 +215,7 @@ impl From<&SessionInfo> for SessionView {
             debug: session.debug.0,
             nr: session.nr,
             ns: session.ns,
+            ppp: None,
             stats: owned(session.stats.iter()),
         }
     }

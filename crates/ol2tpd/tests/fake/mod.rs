@@ -288,6 +288,10 @@ impl SessionSocket for FakeSession {
         true
     }
 
+    fn pass_up(&self) -> Result<()> {
+        Err(Errno::OpNotSupp.into())
+    }
+
     fn unit(&self, config: UnitConfig) -> Result<Box<dyn Unit>> {
         let Interface::Own { name } = config.interface else { panic!("an own interface is expected") };
         let mut info = self.0.state.info.lock().unwrap();
@@ -422,6 +426,19 @@ impl Folder {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("ol2tp.sock")
+    }
+
+    /// Makes a script. Another process writes it: a file that is open for writing anywhere cannot be run,
+    /// and what other tests start may have inherited this one's descriptors.
+    pub(crate) fn script(&self, name: &str, body: &str) -> PathBuf {
+        let path = self.0.join(name);
+        let written = std::process::Command::new("/bin/sh")
+            .args(["-c", r#"printf '#!/bin/sh\n%s\n' "$2" > "$1" && chmod 755 "$1""#, "sh"])
+            .arg(&path)
+            .arg(body)
+            .status();
+        assert!(written.unwrap().success());
+        path
     }
 }
 

@@ -167,9 +167,16 @@ impl Core {
     pub(super) fn learn_peer_id(&self, tunnel: &Tunnel, id: u16) -> Result<()> {
         if tunnel.peer_id.swap(id, Relaxed) != id {
             let slot = tunnel.slot;
-            self.down.call(move |down| down.set_peer_id(slot, id))?;
+            self.down.leave(move |down| down.set_peer_id(slot, id))?;
         }
         Ok(())
+    }
+
+    /// Waits until both threads have done all that was left for them before.
+    fn settle(&self) {
+        // Errors say that a thread is gone, and nothing is left for it.
+        let _ = self.up.call(|_| ());
+        let _ = self.down.call(|_| ());
     }
 
     /// Ends a UDP socket: its tunnels and their sessions die with it.
@@ -177,7 +184,7 @@ impl Core {
         let slot = udp.slot;
         // First of all: what still comes for its sessions is nobody's, and no drop to tell of.
         let gone = self.up.call(move |up| up.remove_socket(slot));
-        udp.inbox.close();
+        udp.passed.close();
         let tunnels: Vec<_> = {
             let mut registry = self.registry();
             registry.sockets.remove(&slot);
@@ -185,6 +192,8 @@ impl Core {
             ours.map(|known| known.tunnel.clone()).collect()
         };
         tunnels.iter().for_each(|tunnel| self.end_tunnel(tunnel));
+        // The threads have let go of it: it is closed.
+        self.settle();
         if gone.is_ok() {
             self.registry().socket_slots.put(slot);
         }
@@ -192,48 +201,57 @@ impl Core {
 
     /// Ends a tunnel: its sessions die, its id is free again.
     pub(super) fn end_tunnel(&self, tunnel: &Arc<Tunnel>) {
-        let known = {
-            let mut registry = self.registry();
-            match registry.tunnels.get(&tunnel.id) {
-                Some(known) if Arc::ptr_eq(&known.tunnel, tunnel) => registry.tunnels.remove(&tunnel.id),
-                _ => None,
-            }
+        let mut registry = self.registry();
+        let known = match registry.tunnels.get(&tunnel.id) {
+            Some(known) if Arc::ptr_eq(&known.tunnel, tunnel) => registry.tunnels.remove(&tunnel.id),
+            _ => None,
         };
         let Some(known) = known else { return };
         tunnel.alive.store(false, Relaxed);
         self.control(tunnel.mask(), tunnel, "closing all sessions");
-        self.gather_masks(tunnel.udp_slot);
-        self.end_sessions(known.sessions.into_values().map(|(_, session)| session).collect());
+        self.end_sessions(&mut registry, known.sessions.into_values().map(|(_, session)| session));
         let slot = tunnel.slot;
-        if self.up.call(move |up| up.remove_tunnel(slot)).is_ok() {
-            self.registry().tunnel_slots.put(slot);
+        if self.up.leave(move |up| up.remove_tunnel(slot)).is_ok() {
+            registry.tunnel_slots.put(slot);
+        }
+        // Those that pass up are told there.
+        self.up.wake();
+        drop(registry);
+        if tunnel.mask() != DebugMask::default() {
+            self.gather_masks(tunnel.udp_slot);
         }
     }
 
-    /// Ends sessions that the registry does not have any more: whoever waits for them is woken.
-    pub(super) fn end_sessions(&self, sessions: Vec<Arc<Session>>) {
-        let ended: Vec<_> =
-            sessions.into_iter().filter(|session| session.alive.swap(false, Relaxed)).collect();
-        let slots: Arc<[u32]> = ended.iter().map(|session| session.slot).collect();
-        let (up_slots, down_slots) = (slots.clone(), slots.clone());
-        let up = self.up.call(move |up| up_slots.iter().for_each(|&slot| up.remove_session(slot)));
-        let down = self.down.call(move |down| down_slots.iter().for_each(|&slot| down.remove_session(slot)));
-        for session in &ended {
-            self.control(session.mask(), &**session, "closing session");
-            lock(&session.tunnel.past).add_session(&session.stats());
+    /// Ends sessions that the registry does not have any more: whoever waits for them is woken. Their
+    /// slots are free: what comes to be in them is told to the threads after this.
+    pub(super) fn end_sessions(
+        &self,
+        registry: &mut Registry,
+        sessions: impl IntoIterator<Item = Arc<Session>>,
+    ) {
+        for session in sessions.into_iter().filter(|session| session.alive.swap(false, Relaxed)) {
+            let slot = session.slot;
+            let up = self.up.leave(move |up| up.remove_session(slot));
+            let down = self.down.leave(move |down| down.remove_session(slot));
+            if up.is_ok() && down.is_ok() {
+                registry.session_slots.put(slot);
+            }
+            self.control(session.mask(), &*session, "closing session");
             session.inbox.close();
             if let Some(unit) = &*lock(&session.unit) {
                 unit.close();
             }
         }
-        if up.is_ok() && down.is_ok() {
-            let mut registry = self.registry();
-            slots.iter().for_each(|&slot| registry.session_slots.put(slot));
-        }
+    }
+
+    /// A tunnel's counters, after all that was left for the threads.
+    pub(super) fn settled_stats(&self, known: &Known) -> Stats {
+        self.settle();
+        self.tunnel_stats(known)
     }
 
     /// A tunnel's counters: of its sessions and of those it had.
-    pub(super) fn tunnel_stats(&self, known: &Known) -> Stats {
+    fn tunnel_stats(&self, known: &Known) -> Stats {
         let mut stats = *lock(&known.tunnel.past);
         known.sessions.values().for_each(|(_, session)| stats.add_session(&session.stats()));
         stats
@@ -241,6 +259,7 @@ impl Core {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let registry = self.registry();
+        self.settle();
         let mut known: Vec<_> = registry.tunnels.values().collect();
         known.sort_by_key(|known| std::cmp::Reverse(known.born));
         let mut snapshot = Snapshot::default();
@@ -268,6 +287,8 @@ impl Core {
                 ("rx_short", counters.short.get()),
                 ("rx_version", counters.version.get()),
                 ("rx_unknown_session", counters.unknown_session.get()),
+                ("rx_frames", counters.frames.get()),
+                ("rx_frames_dropped", counters.frames_dropped.get()),
                 ("rx_passed_up_dropped", counters.other_dropped.get()),
                 ("rx_truncated", counters.truncated.get()),
                 ("icmp_errors", counters.errors.get()),

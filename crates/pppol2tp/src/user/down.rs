@@ -12,23 +12,24 @@
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::thread;
 use std::time::Duration;
 
 use l2tp_data::frame::{IPV4, IPV6};
 use l2tp_data::header::{ADDRESS_CONTROL, LONG, MAX, SHORT};
 use l2tp_data::session::Transmit;
-use l2tp_data::stats::{Count, Tx};
+use l2tp_data::stats::{Count, Rx, Stats, Tx};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Mode;
 use super::log::{Dump, Log};
+use super::mss;
 use super::runs::{Frames, MAX_FRAMES, OLD_MAX_FRAMES, Runs};
 use super::split::{self, Segments};
-use super::state::{Counter, Interface, Session, Udp, UnitState};
+use super::state::{self, Counter, Interface, Session, Udp, UnitState};
 use super::table::{AddressTable, inner_address};
 use super::vnet;
 use super::worker::{self, Commands, WAKE, at, put, take};
@@ -114,16 +115,17 @@ impl Down {
                 Err(Errno::EINTR) => 0,
                 Err(error) => return tracing::error!(target: "pppol2tp", "sending ends: epoll: {error}"),
             };
+            commands.run(&mut self);
             let mut rest = count > 0;
             for event in &events[..count] {
                 if event.data() == WAKE {
                     rest = false;
-                    if !commands.run(&mut self) {
+                    if !commands.woken(&mut self) {
                         return;
                     }
                 } else if event.events().contains(EpollFlags::EPOLLIN) {
                     rest &= self.drain(event.data() as u32);
-                } else {
+                } else if self.is_lost(event.data() as u32) {
                     self.lost(event.data() as u32);
                 }
             }
@@ -163,7 +165,9 @@ impl Down {
 
     pub(super) fn remove_session(&mut self, slot: u32) {
         self.unbind_slot(slot);
-        take(&mut self.sessions, slot);
+        let Some(TxSession { shared, .. }) = take(&mut self.sessions, slot) else { return };
+        let sent = Stats { rx: [0; Rx::COUNT], ..shared.stats() };
+        state::lock(&shared.tunnel.past).add_session(&sent);
     }
 
     /// A tunnel's sessions learn the peer's tunnel id.
@@ -306,6 +310,10 @@ impl Down {
             self.arena.copy_within(start + room..start + room + len, start + needed);
             source.room = needed;
         }
+        let at = start + needed;
+        if let Some(unit) = session.unit.as_ref().filter(|unit| unit.mss_clamp) {
+            mss::clamp(&mut self.arena[at..at + len], &vnet, || unit.mtu(&shared.tunnel));
+        }
         let tx = &mut session.tx;
         let mut write = |out: &mut [u8]| {
             let mut header = [0; MAX];
@@ -313,7 +321,6 @@ impl Down {
             out[..used].copy_from_slice(&header[..used]);
             out[used..used + PROTOCOL].copy_from_slice(&protocol.to_be_bytes());
         };
-        let at = start + needed;
         let frames = if vnet.gso_type == vnet::GSO_NONE {
             let done = split::complete(&mut self.arena[at..at + len], &vnet);
             done.map(|()| {
@@ -425,16 +432,28 @@ impl Down {
         runs.clear();
     }
 
+    /// Whether the interface in this slot has gone: by now the slot may be another's.
+    fn is_lost(&mut self, slot: u32) -> bool {
+        at(&mut self.sources, slot).is_some_and(|source| {
+            let mut fds = [PollFd::new(source.shared.tun.as_fd(), PollFlags::empty())];
+            poll(&mut fds, PollTimeout::ZERO).is_ok_and(|lost| lost > 0)
+        })
+    }
+
     /// An interface that has gone: nothing more comes from it, its units are told.
     fn lost(&mut self, slot: u32) {
         let Some(source) = at(&mut self.sources, slot) else { return };
         let interface = source.shared.clone();
-        interface.alive.store(false, Relaxed);
+        interface.alive.store(false, SeqCst);
         // It is registered; only its device is gone.
         let _ = self.epoll.delete(interface.tun.as_fd());
         tracing::warn!(target: "pppol2tp", "{}: the interface has gone; close its units", interface.name);
-        let units = self.sessions.iter().flatten().filter_map(|session| session.unit.as_ref());
-        units.filter(|unit| unit.interface.slot == slot).for_each(|unit| unit.close());
+        for session in self.sessions.iter().flatten() {
+            if let Some(unit) = session.unit.as_ref().filter(|unit| unit.interface.slot == slot) {
+                unit.close();
+                session.udp.passed.push_gone(&session.shared, &unit.told);
+            }
+        }
     }
 }
 

@@ -7,8 +7,10 @@
 //! | `udp`, `tunnel`, `session`, `unit` | the values that callers hold |
 //! | `pppox` | the same values as AF_PPPOX sockets: addresses, options and ioctls as bytes |
 //! | `up`, `down` | the threads: UDP → interface, interface → UDP |
+//! | `deliver` | where `up` leaves what it has received |
 //! | `coalesce`, `split`, `runs`, `checksum`, `vnet` | super-packets, as pure functions |
-//! | `state`, `queue`, `table`, `worker`, `log` | what they share |
+//! | `mss` | the segment size that TCP announces, a pure function |
+//! | `state`, `queue`, `passed`, `table`, `worker`, `log` | what they share |
 
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -18,11 +20,14 @@ use crate::{Driver, Result, SessionIds, SessionSocket, SharedConfig, SharedInter
 mod checksum;
 mod coalesce;
 mod core;
+mod deliver;
 mod down;
 #[doc(hidden)]
 pub mod fuzzing;
 mod log;
 mod mode;
+mod mss;
+mod passed;
 mod pppox;
 mod queue;
 mod runs;

@@ -1,10 +1,10 @@
 //! Bounded queues between the data threads and whoever waits for what they hand up.
 
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -55,16 +55,30 @@ impl<T, const CLASSES: usize> Inbox<T, CLASSES> {
         self.take(&mut self.lock())
     }
 
+    /// Takes all there is, and gives back the memory it took.
+    pub(super) fn pop_all(&self) -> impl Iterator<Item = T> + use<T, CLASSES> {
+        let mut inner = self.lock();
+        let empty = std::array::from_fn(|_| VecDeque::new());
+        let queues = mem::replace(&mut inner.queues, empty);
+        self.unsignal(&inner);
+        queues.into_iter().flatten()
+    }
+
     fn take(&self, inner: &mut Inner<T, CLASSES>) -> Option<T> {
         let item = inner.queues.iter_mut().find_map(VecDeque::pop_front)?;
-        if inner.is_empty()
-            && !inner.closed
+        if inner.is_empty() {
+            self.unsignal(inner);
+        }
+        Some(item)
+    }
+
+    fn unsignal(&self, inner: &Inner<T, CLASSES>) {
+        if !inner.closed
             && let Some(event) = self.event.get()
         {
             // It is non-blocking and was signalled, or never was: either is as wanted.
             let _ = event.read();
         }
-        Some(item)
     }
 
     /// Waits for an item until `timeout` has passed or the queue is closed.

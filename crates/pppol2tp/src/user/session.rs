@@ -1,7 +1,7 @@
 //! Session sockets.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::core::{Core, Facts};
 use super::queue::Inbox;
 use super::state::{Options, Session, lock};
 use super::unit;
+use super::up::Up;
 use crate::{Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Unit, UnitConfig};
 
 /// The longest frame that fits into a datagram with its headers.
@@ -61,6 +62,10 @@ impl Socket {
             rx: Default::default(),
             tx: Default::default(),
             inbox: Inbox::new(),
+            passes_up: AtomicBool::new(false),
+            passed: AtomicUsize::new(0),
+            told: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             unit: Mutex::default(),
             bound: AtomicBool::new(false),
             alive: AtomicBool::new(true),
@@ -68,8 +73,8 @@ impl Socket {
         });
         let tx = Transmit::new(peer_tunnel_id, ids.peer_session_id);
         let (up_session, down_session) = (session.clone(), session.clone());
-        core.down.call(move |down| down.add_session(down_session, udp, tx))?;
-        core.up.call(move |up| up.add_session(up_session))?;
+        core.down.leave(move |down| down.add_session(down_session, udp, tx))?;
+        core.up.leave(move |up| up.add_session(up_session))?;
         let born = registry.birth();
         if let Some(known) = registry.tunnels.get_mut(&ids.tunnel_id) {
             known.sessions.insert(ids.session_id, (born, session.clone()));
@@ -166,13 +171,20 @@ impl SessionSocket for Socket {
             SocketOption::SendSeq => session.send_seq.set(value != 0),
             SocketOption::RecvSeq | SocketOption::LnsMode | SocketOption::ReorderTo => {
                 let mut options = lock(&session.options);
+                let before = *options;
                 match option {
                     SocketOption::RecvSeq => options.recv_seq = value != 0,
                     SocketOption::LnsMode => options.lns_mode = value != 0,
                     _ => options.reorder_timeout = value as u32,
                 }
                 let (session, options) = (session.clone(), *options);
-                self.core.up.call(move |up| up.set_options(&session, options))?;
+                let command = move |up: &mut Up| up.set_options(&session, options);
+                if before.reorder_timeout == 0 {
+                    self.core.up.leave(command)?;
+                } else {
+                    // What it lets out of the messages held is there when the caller goes on.
+                    self.core.up.call(command)?;
+                }
             }
         }
         self.core.control(session.mask(), &**session, format_args!("set {option:?}={value}"));
@@ -220,6 +232,14 @@ impl SessionSocket for Socket {
         self.session.alive.load(Relaxed)
     }
 
+    fn pass_up(&self) -> Result<()> {
+        self.alive()?;
+        let session = self.session.clone();
+        self.core.up.leave(move |up| up.pass_up(&session))?;
+        self.core.up.wake();
+        Ok(())
+    }
+
     fn unit(&self, config: UnitConfig) -> Result<Box<dyn Unit>> {
         Ok(Box::new(unit::Bound::make(self.core.clone(), self.session.clone(), config)?))
     }
@@ -227,15 +247,15 @@ impl SessionSocket for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let ids = self.session.ids;
-        if let Some(known) = self.core.registry().tunnels.get_mut(&ids.tunnel_id)
-            && known
-                .sessions
-                .get(&ids.session_id)
-                .is_some_and(|(_, session)| Arc::ptr_eq(session, &self.session))
+        let Self { core, session } = self;
+        session.closed.store(true, Relaxed);
+        let ids = session.ids;
+        let mut registry = core.registry();
+        if let Some(known) = registry.tunnels.get_mut(&ids.tunnel_id)
+            && known.sessions.get(&ids.session_id).is_some_and(|(_, known)| Arc::ptr_eq(known, session))
         {
             known.sessions.remove(&ids.session_id);
         }
-        self.core.end_sessions(vec![self.session.clone()]);
+        core.end_sessions(&mut registry, [session.clone()]);
     }
 }

@@ -13,9 +13,10 @@ use l2tp_data::session::SendSeq;
 use l2tp_data::stats::{Count, Rx, Stats, Tx};
 
 use super::log::Log;
+use super::passed::PassedQueue;
 use super::queue::Inbox;
 use crate::sys::{self, Destination};
-use crate::{DebugMask, PassedUp, Prefix, SessionIds};
+use crate::{DebugMask, Prefix, SessionIds};
 
 /// A counter with one writing thread.
 #[derive(Default)]
@@ -36,10 +37,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Queue of control messages, and of everything else that is passed up.
-pub(super) const CONTROL: usize = 0;
-pub(super) const OTHER: usize = 1;
-pub(super) const UP_LIMITS: [usize; 2] = [4096, 256];
 /// How many frames a session or unit queues for its reader.
 pub(super) const FRAMES: usize = 256;
 
@@ -50,7 +47,9 @@ pub(super) struct UdpCounters {
     pub(super) short: Counter,
     pub(super) version: Counter,
     pub(super) unknown_session: Counter,
+    pub(super) frames: Counter,
     pub(super) control_dropped: Counter,
+    pub(super) frames_dropped: Counter,
     pub(super) other_dropped: Counter,
     pub(super) truncated: Counter,
     pub(super) errors: Counter,
@@ -62,7 +61,7 @@ pub(super) struct Udp {
     pub(super) slot: u32,
     pub(super) local: SocketAddr,
     pub(super) connected: Option<SocketAddr>,
-    pub(super) inbox: Inbox<PassedUp, 2>,
+    pub(super) passed: PassedQueue,
     pub(super) counters: UdpCounters,
     /// The debug masks of all its tunnels.
     pub(super) debug: AtomicU32,
@@ -82,6 +81,14 @@ impl Udp {
     #[inline]
     pub(super) fn mask(&self) -> DebugMask {
         DebugMask(self.debug.load(Relaxed))
+    }
+
+    /// Passes up a frame of a session. `false`: too much waits already.
+    pub(super) fn pass_up(&self, session: &Arc<Session>, frame: impl FnOnce() -> Box<[u8]>) -> bool {
+        let taken = self.passed.push_frame(session, frame);
+        self.counters.frames.add(1);
+        self.counters.frames_dropped.add(u64::from(!taken));
+        taken
     }
 }
 
@@ -177,6 +184,14 @@ pub(super) struct Session {
     pub(super) tx: [Counter; Tx::COUNT],
     /// Frames received while no unit is bound.
     pub(super) inbox: Inbox<Box<[u8]>, 1>,
+    /// Its frames go to the owner of the UDP socket; the thread *up* sets it.
+    pub(super) passes_up: AtomicBool,
+    /// How many of them wait there.
+    pub(super) passed: AtomicUsize,
+    /// The owner of the UDP socket was told of its death.
+    pub(super) told: AtomicBool,
+    /// Its own owner has closed it: nobody wants to hear of it.
+    pub(super) closed: AtomicBool,
     pub(super) unit: Mutex<Option<Arc<UnitState>>>,
     /// A unit is bound, or is being bound.
     pub(super) bound: AtomicBool,
@@ -264,15 +279,24 @@ pub(super) struct UnitState {
     /// Bounds of the MTU: of the configuration, of the peer's MRU.
     pub(super) max_mtu: Option<u16>,
     pub(super) mru: AtomicU16,
+    /// The MSS that TCP announces through it is lowered to its MTU.
+    pub(super) mss_clamp: bool,
     /// PPP control frames.
     pub(super) inbox: Inbox<Box<[u8]>, 1>,
     pub(super) alive: AtomicBool,
+    /// The owner of the UDP socket was told of its death.
+    pub(super) told: AtomicBool,
 }
 
 impl UnitState {
     /// The MTU that an own interface should have on a path that carries `path`.
     pub(super) fn wanted_mtu(&self, path: u16) -> u16 {
         path.min(self.max_mtu.unwrap_or(u16::MAX)).min(self.mru.load(Relaxed))
+    }
+
+    /// The MTU that holds for one of its session's packets.
+    pub(super) fn mtu(&self, tunnel: &Tunnel) -> u16 {
+        self.wanted_mtu(tunnel.mtu()).min(self.interface.mtu.load(Relaxed))
     }
 
     pub(super) fn close(&self) {

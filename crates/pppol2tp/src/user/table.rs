@@ -1,44 +1,57 @@
 //! Tables of the data path: ids to slots, inner addresses to slots.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 
 use crate::Prefix;
 
-/// Ids of 16 bits to slots, in pages of 256 that exist where ids do: two loads a look-up.
+/// Tunnel and session ids to the slots of sessions.
+#[derive(Default)]
 pub(super) struct IdTable {
-    pages: Box<[Option<Box<[u32; 256]>>; 256]>,
+    slots: HashMap<u32, u32, BuildHasherDefault<IdHasher>>,
 }
 
-const NONE: u32 = u32::MAX;
+/// A multiplication spreads ids enough: those in the table are our choice, no attacker's.
+#[derive(Default)]
+struct IdHasher(u64);
 
-impl IdTable {
-    pub(super) fn new() -> Self {
-        Self { pages: Box::new([const { None }; 256]) }
+impl Hasher for IdHasher {
+    #[inline]
+    fn write_u32(&mut self, ids: u32) {
+        let product = u64::from(ids).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u32(self.0 as u32 ^ u32::from(byte)));
     }
 
     #[inline]
-    pub(super) fn get(&self, id: u16) -> Option<u32> {
-        let slot = self.pages[usize::from(id >> 8)].as_ref()?[usize::from(id & 255)];
-        (slot != NONE).then_some(slot)
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn ids(tunnel: u16, session: u16) -> u32 {
+    u32::from(tunnel) << 16 | u32::from(session)
+}
+
+impl IdTable {
+    #[inline]
+    pub(super) fn get(&self, tunnel: u16, session: u16) -> Option<u32> {
+        self.slots.get(&ids(tunnel, session)).copied()
     }
 
-    pub(super) fn insert(&mut self, id: u16, slot: u32) {
-        let page = self.pages[usize::from(id >> 8)].get_or_insert_with(|| Box::new([NONE; 256]));
-        page[usize::from(id & 255)] = slot;
+    pub(super) fn insert(&mut self, tunnel: u16, session: u16, slot: u32) {
+        self.slots.insert(ids(tunnel, session), slot);
     }
 
-    /// Takes an id out, unless it leads to another slot by now.
-    pub(super) fn remove(&mut self, id: u16, slot: u32) {
-        let page = &mut self.pages[usize::from(id >> 8)];
-        if let Some(entries) = page {
-            let entry = &mut entries[usize::from(id & 255)];
-            if *entry == slot {
-                *entry = NONE;
-            }
-            if entries.iter().all(|&slot| slot == NONE) {
-                *page = None;
-            }
+    /// Takes a session out, unless its ids are those of another slot by now.
+    pub(super) fn remove(&mut self, tunnel: u16, session: u16, slot: u32) {
+        let ids = ids(tunnel, session);
+        if self.slots.get(&ids) == Some(&slot) {
+            self.slots.remove(&ids);
         }
     }
 }

@@ -78,7 +78,7 @@ impl Socket {
         });
         tunnel.learn_path_mtu();
         let added = tunnel.clone();
-        core.up.call(move |up| up.add_tunnel(added))?;
+        core.up.leave(move |up| up.add_tunnel(added))?;
         let known = Known { tunnel: tunnel.clone(), born: registry.birth(), sessions: Default::default() };
         registry.tunnels.insert(tunnel.id, known);
         drop(registry);
@@ -132,7 +132,7 @@ impl TunnelSocket for Socket {
         let registry = self.core.registry();
         let known = registry.tunnels.get(&self.tunnel.id).ok_or(Errno::BadF)?;
         match session_id {
-            None => Ok(self.core.tunnel_stats(known)),
+            None => Ok(self.core.settled_stats(known)),
             Some(id) => match known.sessions.get(&id) {
                 Some((_, session)) => Ok(session.stats()),
                 None => {

@@ -10,7 +10,7 @@ use l2tp_data::rules::Descriptor;
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::core::Core;
-use super::queue::Inbox;
+use super::passed::PassedQueue;
 use super::runs::MAX_FRAMES;
 use super::state::{Udp, UdpCounters};
 use super::tunnel;
@@ -41,7 +41,7 @@ impl Handle {
             slot,
             local,
             connected,
-            inbox: Inbox::new(),
+            passed: PassedQueue::new(),
             counters: UdpCounters::default(),
             debug: AtomicU32::new(0),
             segments: AtomicU16::new(if gso { MAX_FRAMES } else { 1 }),
@@ -148,15 +148,15 @@ impl UdpHandle for Handle {
     }
 
     fn recv(&self) -> Option<PassedUp> {
-        self.udp.inbox.pop()
+        self.udp.passed.pop()
     }
 
     fn recv_timeout(&self, timeout: Duration) -> Option<PassedUp> {
-        self.udp.inbox.pop_timeout(timeout)
+        self.udp.passed.pop_timeout(timeout)
     }
 
     fn poll_fd(&self) -> Result<BorrowedFd<'_>> {
-        self.udp.inbox.poll_fd().map_err(|error| Error::system("making a descriptor to poll", &error))
+        self.udp.passed.poll_fd().map_err(|error| Error::system("making a descriptor to poll", &error))
     }
 
     fn local_addr(&self) -> Result<SocketAddr> {

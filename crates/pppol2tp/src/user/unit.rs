@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -90,7 +91,7 @@ fn errno(error: &io::Error) -> Errno {
 /// Gives an interface to the threads.
 fn start(core: &Core, interface: &Arc<Interface>, unrouted: Arc<Counter>) -> Result<()> {
     let (up, down) = (interface.clone(), interface.clone());
-    core.up.call(move |threads| threads.add_interface(up))?;
+    core.up.leave(move |threads| threads.add_interface(up))?;
     core.down
         .call(move |threads| threads.add_interface(down, unrouted))?
         .map_err(|error| Error::system("watching the interface", &error.into()))
@@ -127,9 +128,9 @@ impl Bound {
     }
 
     fn state(core: &Core, session: &Session, config: UnitConfig) -> Result<Arc<UnitState>> {
-        session.tunnel.learn_path_mtu();
         let (interface, addresses) = match config.interface {
             crate::Interface::Own { name } => {
+                session.tunnel.learn_path_mtu();
                 let most = config.mtu.unwrap_or(u16::MAX).min(config.mru.unwrap_or(u16::MAX));
                 (open(core, &name, session.tunnel.mtu().min(most), false)?, Vec::new())
             }
@@ -146,8 +147,10 @@ impl Bound {
             addresses,
             max_mtu: config.mtu,
             mru: AtomicU16::new(config.mru.unwrap_or(u16::MAX)),
+            mss_clamp: config.mss_clamp,
             inbox: Inbox::new(),
             alive: AtomicBool::new(true),
+            told: AtomicBool::new(false),
         }))
     }
 
@@ -163,10 +166,14 @@ impl Bound {
             Error::new(Errno::Exist, message)
         })?;
         let (ours, unit) = (session.clone(), state.clone());
-        core.up.call(move |threads| threads.bind(&ours, unit))?;
+        core.up.leave(move |threads| threads.bind(&ours, unit))?;
         *lock(&session.unit) = Some(state.clone());
         core.control(session.mask(), &**session, format_args!("bound to {}", state.interface.name));
-        // It may have ended meanwhile, and has told those units that it knew of.
+        // They may have ended meanwhile, and have told those units that they knew of.
+        if !state.interface.alive.load(Relaxed) {
+            let message = format!("the interface {} has gone; make it again", state.interface.name);
+            return Err(Error::new(Errno::NoDev, message));
+        }
         alive(session)
     }
 
@@ -255,10 +262,12 @@ fn add_address(core: &Core, interface: &Interface, address: Prefix, peer: Option
 impl Drop for Bound {
     fn drop(&mut self) {
         *lock(&self.session.unit) = None;
+        // Nobody wants to hear of it any more.
+        self.state.told.store(true, Relaxed);
         let (up, down) = (self.session.clone(), self.session.clone());
         // Errors say that the thread is gone, and the binding with it.
-        let _ = self.core.up.call(move |threads| threads.unbind(&up));
-        let _ = self.core.down.call(move |threads| threads.unbind(&down));
+        let _ = self.core.up.leave(move |threads| threads.unbind(&up));
+        let _ = self.core.down.leave(move |threads| threads.unbind(&down));
         if !self.state.interface.shared {
             stop(&self.core, &self.state.interface);
         }
@@ -317,7 +326,7 @@ impl SharedInterface for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.interface.alive.store(false, Relaxed);
+        self.interface.alive.store(false, SeqCst);
         self.core.registry().shared.remove(&self.interface.name);
         let sessions: Vec<_> = {
             let registry = self.core.registry();
@@ -332,6 +341,9 @@ impl Drop for Shared {
                 lock(&session.unit).as_ref().filter(|unit| unit.interface.slot == self.interface.slot)
             {
                 unit.close();
+                if let Some(udp) = session.tunnel.udp.upgrade() {
+                    udp.passed.push_gone(&session, &unit.told);
+                }
             }
         }
         stop(&self.core, &self.interface);

@@ -13,32 +13,31 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{IoSlice, Write};
 use std::mem;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use l2tp_data::frame::{self, Class, Frame};
+use l2tp_data::frame;
 use l2tp_data::header::{Datagram, Header, Malformed};
 use l2tp_data::reorder::{FRAMES as SLOTS, Reorder};
 use l2tp_data::session::{self, Receive, Verdict};
-use l2tp_data::stats::Rx;
+use l2tp_data::stats::{Rx, Stats, Tx};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Mode;
-use super::coalesce::{Coalescer, Output};
+use super::coalesce::Coalescer;
+use super::deliver::{Writer, pass_up};
 use super::log::{Dump, Log};
-use super::state::{self, CONTROL, FRAMES, Interface, OTHER, Session, Sink, Tunnel, Udp, UnitState};
+use super::state::{self, Interface, Session, Sink, Tunnel, Udp, UnitState};
 use super::table::{self, IdTable};
-use super::vnet;
 use super::worker::{self, Commands, WAKE, at, put, take};
 use crate::netlink::Netlink;
 use crate::sys::{self, Received, RecvBatch};
-use crate::{DebugMask, PassedUp, Reason};
+use crate::{DebugMask, Reason};
 
 /// How many messages one `recvmmsg` takes.
 const BATCH: usize = 32;
@@ -48,28 +47,24 @@ const PATH_CHECK: u64 = 60_000_000;
 /// An interface's MTU is not lowered below this while it runs: IPv6 would leave it for good
 /// (RFC 8200 §5).
 const IPV6_MIN_MTU: u16 = 1280;
-/// A held frame's buffer larger than this is given back.
+/// So many buffers of frames that were held are kept for the next ones, of whatever session,
+const SPARE: usize = 256;
+/// unless they are larger than this.
 const KEEP: usize = 4096;
 
-/// The thread's view of a tunnel.
-struct RxTunnel {
-    shared: Arc<Tunnel>,
-    sessions: IdTable,
-}
-
 /// A session's receive half.
-struct RxSession {
-    shared: Arc<Session>,
+pub(super) struct RxSession {
+    pub(super) shared: Arc<Session>,
     rx: Receive,
     held: Option<Box<Held>>,
-    unit: Option<RxUnit>,
+    pub(super) unit: Option<RxUnit>,
 }
 
 /// Where a bound session's frames go.
-struct RxUnit {
-    state: Arc<UnitState>,
+pub(super) struct RxUnit {
+    pub(super) state: Arc<UnitState>,
     /// Inner source addresses it may use, on a shared interface.
-    sources: Option<Box<[(u8, u128)]>>,
+    pub(super) sources: Option<Box<[(u8, u128)]>>,
 }
 
 /// Messages that wait for the ones before them.
@@ -80,22 +75,30 @@ struct Held {
     armed: Option<u64>,
 }
 
+impl Held {
+    #[cold]
+    fn new() -> Box<Self> {
+        Box::new(Self { queue: Reorder::new(), frames: [const { Vec::new() }; SLOTS], armed: None })
+    }
+}
+
 /// The thread's state. Callers change it through its mailbox.
 pub(super) struct Up {
     epoll: Epoll,
     log: Arc<Log>,
     netlink: Arc<Netlink>,
     sockets: Vec<Option<Arc<Udp>>>,
-    tunnel_ids: IdTable,
-    tunnels: Vec<Option<RxTunnel>>,
+    tunnels: Vec<Option<Arc<Tunnel>>>,
+    ids: IdTable,
     sessions: Vec<Option<RxSession>>,
     interfaces: Vec<Option<Arc<Interface>>>,
     batch: RecvBatch,
     coalescer: Coalescer,
     timers: BinaryHeap<Reverse<(u64, u32)>>,
+    spare: Vec<Vec<u8>>,
     path_check: Option<u64>,
-    /// The last look-up: ids and socket, tunnel and session.
-    last: Option<([u16; 2], u32, (u32, u32))>,
+    /// The last look-up: ids and socket, and the session.
+    last: Option<([u16; 2], u32, u32)>,
     zero_ids: usize,
 }
 
@@ -106,13 +109,14 @@ impl Up {
             log,
             netlink,
             sockets: Vec::new(),
-            tunnel_ids: IdTable::new(),
             tunnels: Vec::new(),
+            ids: IdTable::default(),
             sessions: Vec::new(),
             interfaces: Vec::new(),
             batch: RecvBatch::new(if mode.batch { BATCH } else { 1 }),
             coalescer: Coalescer::new(),
             timers: BinaryHeap::with_capacity(1024),
+            spare: Vec::with_capacity(SPARE),
             path_check: None,
             last: None,
             zero_ids: 0,
@@ -127,18 +131,18 @@ impl Up {
                 Err(Errno::EINTR) => 0,
                 Err(error) => return tracing::error!(target: "pppol2tp", "receiving ends: epoll: {error}"),
             };
+            commands.run(&mut self);
             for event in &events[..count] {
                 if event.data() == WAKE {
-                    self.last = None;
-                    if !commands.run(&mut self) {
+                    if !commands.woken(&mut self) {
                         return;
                     }
                 } else if let Some(Some(udp)) = self.sockets.get(event.data() as usize) {
                     let udp = udp.clone();
                     if event.events().contains(EpollFlags::EPOLLERR) {
-                        self.take_errors(&udp);
+                        self.take_errors(&udp, commands);
                     }
-                    self.receive(&udp);
+                    self.receive(&udp, commands);
                 }
             }
             self.run_timers();
@@ -153,6 +157,7 @@ impl Up {
     }
 
     pub(super) fn remove_socket(&mut self, slot: u32) {
+        self.last = None;
         if let Some(udp) = take(&mut self.sockets, slot) {
             // It is registered, or the descriptor is gone: nothing is left either way.
             let _ = self.epoll.delete(udp.socket.as_fd());
@@ -161,30 +166,31 @@ impl Up {
 
     pub(super) fn add_tunnel(&mut self, tunnel: Arc<Tunnel>) {
         self.zero_ids += usize::from(tunnel.accept_zero_id);
-        self.tunnel_ids.insert(tunnel.id, tunnel.slot);
-        put(&mut self.tunnels, tunnel.slot, RxTunnel { shared: tunnel, sessions: IdTable::new() });
+        let slot = tunnel.slot;
+        put(&mut self.tunnels, slot, tunnel);
     }
 
     pub(super) fn remove_tunnel(&mut self, slot: u32) {
+        self.last = None;
         if let Some(tunnel) = take(&mut self.tunnels, slot) {
-            self.zero_ids -= usize::from(tunnel.shared.accept_zero_id);
-            self.tunnel_ids.remove(tunnel.shared.id, slot);
+            self.zero_ids -= usize::from(tunnel.accept_zero_id);
         }
     }
 
     pub(super) fn add_session(&mut self, shared: Arc<Session>) {
-        if let Some(tunnel) = at(&mut self.tunnels, shared.tunnel.slot) {
-            tunnel.sessions.insert(shared.ids.session_id, shared.slot);
-        }
+        self.ids.insert(shared.tunnel.id, shared.ids.session_id, shared.slot);
         let session = RxSession { rx: Receive::default(), held: None, unit: None, shared };
         put(&mut self.sessions, session.shared.slot, session);
     }
 
     pub(super) fn remove_session(&mut self, slot: u32) {
-        if let Some(session) = take(&mut self.sessions, slot)
-            && let Some(tunnel) = at(&mut self.tunnels, session.shared.tunnel.slot)
-        {
-            tunnel.sessions.remove(session.shared.ids.session_id, slot);
+        self.last = None;
+        let Some(RxSession { shared, .. }) = take(&mut self.sessions, slot) else { return };
+        let received = Stats { tx: [0; Tx::COUNT], ..shared.stats() };
+        state::lock(&shared.tunnel.past).add_session(&received);
+        self.ids.remove(shared.tunnel.id, shared.ids.session_id, slot);
+        if let Some(Some(udp)) = self.sockets.get(shared.tunnel.udp_slot as usize) {
+            udp.passed.push_gone(&shared, &shared.told);
         }
     }
 
@@ -200,17 +206,34 @@ impl Up {
             session.rx.recv_seq = options.recv_seq;
             session.rx.lns_mode = options.lns_mode;
             session.rx.reorder_timeout = u64::from(options.reorder_timeout) * 1000;
-            if options.reorder_timeout != 0 && session.held.is_none() {
-                let frames = [const { Vec::new() }; SLOTS];
-                session.held = Some(Box::new(Held { queue: Reorder::new(), frames, armed: None }));
-            }
             let now = self.log.now();
             self.release(slot, now);
             self.flush(now);
         }
     }
 
+    /// From now on a session's frames go to the owner of its UDP socket, those that wait first.
+    pub(super) fn pass_up(&mut self, session: &Arc<Session>) {
+        session.passes_up.store(true, SeqCst);
+        let Some(Some(udp)) = self.sockets.get(session.tunnel.udp_slot as usize) else { return };
+        let half = at(&mut self.sessions, session.slot).filter(|half| Arc::ptr_eq(&half.shared, session));
+        // It may have ended before this came to be.
+        let Some(half) = half else { return udp.passed.push_gone(session, &session.told) };
+        let unit = half.unit.as_ref().map(|unit| &*unit.state);
+        for frame in session.inbox.pop_all().chain(unit.into_iter().flat_map(|unit| unit.inbox.pop_all())) {
+            if !udp.pass_up(session, || frame) {
+                session::discard(Rx::QueueFull, &Sink { session, log: &self.log, now: self.log.now() });
+            }
+        }
+        if let Some(unit) = unit {
+            tell_of_the_dead(udp, session, unit);
+        }
+    }
+
     pub(super) fn bind(&mut self, session: &Arc<Session>, state: Arc<UnitState>) {
+        if let Some(Some(udp)) = self.sockets.get(session.tunnel.udp_slot as usize) {
+            tell_of_the_dead(udp, session, &state);
+        }
         if let Some(session) = self.half(session) {
             let sources = state.interface.shared.then(|| table::keys(&state.addresses));
             session.unit = Some(RxUnit { state, sources });
@@ -273,7 +296,7 @@ impl Up {
     }
 
     /// Takes what ICMP and the kernel said about messages sent.
-    fn take_errors(&mut self, udp: &Udp) {
+    fn take_errors(&mut self, udp: &Udp, commands: &Commands<Self>) {
         // Both are there only to be reported; `send` meets the same errors.
         let _ = udp.socket.take_error();
         let mut too_big = false;
@@ -282,10 +305,10 @@ impl Up {
             too_big |= error.errno == libc::EMSGSIZE;
         }
         if too_big {
+            commands.run(self);
             let now = self.log.now();
             for slot in 0..self.tunnels.len() {
-                if at(&mut self.tunnels, slot as u32).is_some_and(|tunnel| tunnel.shared.udp_slot == udp.slot)
-                {
+                if at(&mut self.tunnels, slot as u32).is_some_and(|tunnel| tunnel.udp_slot == udp.slot) {
                     self.follow_path(slot as u32, now);
                 }
             }
@@ -294,7 +317,7 @@ impl Up {
 
     /// Sets the MTU of a tunnel's interfaces to what its path carries now.
     fn follow_path(&mut self, slot: u32, now: u64) {
-        let Some(tunnel) = at(&mut self.tunnels, slot).map(|tunnel| tunnel.shared.clone()) else {
+        let Some(tunnel) = at(&mut self.tunnels, slot).map(|tunnel| tunnel.clone()) else {
             return;
         };
         let before = tunnel.mtu();
@@ -324,12 +347,16 @@ impl Up {
         tracing::info!(target: "pppol2tp", "{tunnel}: the path to {} carries {path} bytes of a packet, before {before}", tunnel.peer);
     }
 
-    fn receive(&mut self, udp: &Udp) {
+    fn receive(&mut self, udp: &Arc<Udp>, commands: &Commands<Self>) {
         let count = match self.batch.receive(udp.fd()) {
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
             Err(_) => return udp.counters.errors.add(1),
         };
+        commands.run(self);
+        if !self.sockets[udp.slot as usize].as_ref().is_some_and(|still| Arc::ptr_eq(still, udp)) {
+            return;
+        }
         let now = self.log.now();
         for index in 0..count {
             let Some(message) = self.batch.message(index) else { continue };
@@ -364,9 +391,9 @@ impl Up {
         pass_up(udp, message, &self.batch.arena()[range], reason, &self.log, now);
     }
 
-    /// Tunnel and session of a data message on this socket.
+    /// The session of a data message on this socket.
     #[inline]
-    fn find(&mut self, socket: u32, header: &Header, from: SocketAddr) -> Option<(u32, u32)> {
+    fn find(&mut self, socket: u32, header: &Header, from: SocketAddr) -> Option<u32> {
         let ids = [header.tunnel_id, header.session_id];
         if let Some((last_ids, last_socket, found)) = self.last
             && last_ids == ids
@@ -376,13 +403,16 @@ impl Up {
         }
         let tunnel = match header.tunnel_id {
             0 if self.zero_ids > 0 => {
-                let ours = |tunnel: &RxTunnel| tunnel.shared.accept_zero_id && tunnel.shared.peer == from;
-                self.tunnels.iter().position(|tunnel| tunnel.as_ref().is_some_and(ours))? as u32
+                let mut tunnels = self.tunnels.iter().flatten();
+                tunnels.find(|tunnel| tunnel.accept_zero_id && tunnel.peer == from)?.id
             }
-            id => self.tunnel_ids.get(id)?,
+            id => id,
         };
-        let entry = self.tunnels[tunnel as usize].as_ref().filter(|entry| entry.shared.udp_slot == socket)?;
-        let found = (tunnel, entry.sessions.get(header.session_id)?);
+        let found = self.ids.get(tunnel, header.session_id)?;
+        let session = at(&mut self.sessions, found)?;
+        if session.shared.tunnel.udp_slot != socket {
+            return None;
+        }
         if header.tunnel_id != 0 {
             self.last = Some((ids, socket, found));
         }
@@ -390,21 +420,14 @@ impl Up {
     }
 
     #[inline]
-    fn data(
-        &mut self,
-        (tunnel, slot): (u32, u32),
-        header: &Header,
-        from: SocketAddr,
-        range: Range<usize>,
-        now: u64,
-    ) {
+    fn data(&mut self, slot: u32, header: &Header, from: SocketAddr, range: Range<usize>, now: u64) {
         let held = at(&mut self.sessions, slot).and_then(|entry| entry.held.as_ref());
         if held.and_then(|held| held.queue.deadline()).is_some_and(|deadline| now >= deadline) {
             // The timer was due before this message came.
             self.release(slot, now);
         }
-        let Some(tunnel) = at(&mut self.tunnels, tunnel).map(|tunnel| &tunnel.shared) else { return };
-        let Some(entry) = self.sessions.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let Some(entry) = at(&mut self.sessions, slot) else { return };
+        let tunnel = &entry.shared.tunnel;
         let bytes = &self.batch.arena()[range.clone()];
         if tunnel.peer != from {
             tunnel.rx_foreign.add(1);
@@ -428,6 +451,9 @@ impl Up {
         let Ok(stripped) = frame::strip(&bytes[payload.clone()]) else {
             return session::discard(Rx::ShortFrame, &sink);
         };
+        if message.sequence.is_some() && entry.rx.reorder_timeout != 0 {
+            entry.held.get_or_insert_with(Held::new);
+        }
         let queue = entry.held.as_mut().map(|held| &mut held.queue);
         let verdict = entry.rx.order(message.sequence, message.len, now, queue, &sink);
         entry.shared.nr.store(entry.rx.nr(), Relaxed);
@@ -440,9 +466,10 @@ impl Up {
             Verdict::Discard => return,
             Verdict::Hold(at) => {
                 if let Some(held) = &mut entry.held {
-                    let buffer = &mut held.frames[usize::from(at)];
+                    let mut buffer = self.spare.pop().unwrap_or_default();
                     buffer.clear();
                     buffer.extend_from_slice(&self.batch.arena()[frame]);
+                    held.frames[usize::from(at)] = buffer;
                 }
             }
             Verdict::Deliver => self.deliver(slot, frame, now),
@@ -455,17 +482,17 @@ impl Up {
     /// Delivers a frame that stands in the arena.
     #[inline]
     fn deliver(&mut self, slot: u32, range: Range<usize>, now: u64) {
-        let arena = self.batch.arena();
-        let mut writer =
-            Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
-        let Some((unit, frame)) = writer.classify(slot, &arena[range.clone()]) else { return };
+        let Self { sockets, sessions, interfaces, log, batch, coalescer, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now };
+        let bytes = &mut batch.arena_mut()[range.clone()];
+        let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         let packet = range.start + frame.information..range.end;
         if interface.merge.load(Relaxed) {
             let udp = interface.merge_udp.load(Relaxed);
-            self.coalescer.push(arena, packet, interface.slot, slot, udp, &mut writer);
+            coalescer.push(batch.arena(), packet, interface.slot, slot, udp, &mut writer);
         } else {
-            writer.write_single(interface, slot, &arena[packet]);
+            writer.write_single(interface, slot, &batch.arena()[packet]);
         }
     }
 
@@ -485,20 +512,17 @@ impl Up {
                 return;
             };
             let mut frame = mem::take(&mut held.frames[usize::from(at)]);
-            self.deliver_held(slot, &frame, now);
-            if frame.capacity() > KEEP {
-                frame = Vec::new();
-            }
-            if let Some(held) = self.sessions[slot as usize].as_mut().and_then(|entry| entry.held.as_mut()) {
-                held.frames[usize::from(at)] = frame;
+            self.deliver_held(slot, &mut frame, now);
+            if self.spare.len() < SPARE && frame.capacity() <= KEEP {
+                self.spare.push(frame);
             }
         }
     }
 
     /// Delivers a frame that stands elsewhere, behind what the coalescer has of its interface.
-    fn deliver_held(&mut self, slot: u32, bytes: &[u8], now: u64) {
-        let mut writer =
-            Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
+    fn deliver_held(&mut self, slot: u32, bytes: &mut [u8], now: u64) {
+        let Self { sockets, sessions, interfaces, log, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now };
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         self.coalescer.flush_interface(self.batch.arena(), interface.slot, &mut writer);
@@ -506,9 +530,16 @@ impl Up {
     }
 
     fn flush(&mut self, now: u64) {
-        let mut writer =
-            Writer { interfaces: &self.interfaces, sessions: &self.sessions, log: &self.log, now };
+        let Self { sockets, sessions, interfaces, log, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now };
         self.coalescer.flush(self.batch.arena(), &mut writer);
+    }
+}
+
+/// When the interface went, the session may not have passed up yet.
+fn tell_of_the_dead(udp: &Udp, session: &Arc<Session>, unit: &UnitState) {
+    if !unit.interface.alive.load(SeqCst) {
+        udp.passed.push_gone(session, &unit.told);
     }
 }
 
@@ -517,105 +548,5 @@ fn reason(malformed: Malformed) -> Rx {
         Malformed::Length => Rx::BadLength,
         Malformed::Sequence => Rx::BadSequence,
         Malformed::Offset => Rx::BadOffset,
-    }
-}
-
-/// Leaves a datagram to the owner of the UDP socket.
-fn pass_up(udp: &Udp, message: &Received, bytes: &[u8], reason: Reason, log: &Log, now: u64) {
-    if udp.mask().has(DebugMask::DATA) {
-        let text = format_args!("recv {} bytes, {reason:?}, passing up:{}", bytes.len(), Dump(bytes, 16));
-        log.debug(now, udp.local, text);
-    }
-    let counters = &udp.counters;
-    let (class, counter, dropped) = match reason {
-        Reason::Control => (CONTROL, &counters.control, &counters.control_dropped),
-        Reason::Short => (OTHER, &counters.short, &counters.other_dropped),
-        Reason::Version => (OTHER, &counters.version, &counters.other_dropped),
-        Reason::UnknownSession => (OTHER, &counters.unknown_session, &counters.other_dropped),
-    };
-    counter.add(1);
-    let passed = || PassedUp { datagram: bytes.into(), from: message.from, local: message.local, reason };
-    if !udp.inbox.push(class, state::UP_LIMITS[class], passed) {
-        dropped.add(1);
-        log.dropped(udp.local, "passed_up_dropped");
-    }
-}
-
-/// Writes packets to interfaces and counts what they refuse.
-struct Writer<'a> {
-    interfaces: &'a [Option<Arc<Interface>>],
-    sessions: &'a [Option<RxSession>],
-    log: &'a Log,
-    now: u64,
-}
-
-impl<'a> Writer<'a> {
-    fn discard(&self, session: &Session, reason: Rx) {
-        session::discard(reason, &Sink { session, log: self.log, now: self.now });
-    }
-
-    /// Hands a frame to whom it is for, unless that is the interface: then the unit, and the frame.
-    #[inline]
-    fn classify(&self, slot: u32, bytes: &[u8]) -> Option<(&'a RxUnit, Frame)> {
-        let entry = self.sessions.get(slot as usize)?.as_ref()?;
-        let session = &*entry.shared;
-        let Some(unit) = &entry.unit else {
-            if session.mask().has(DebugMask::DATA) {
-                self.log.debug(self.now, session, "not bound, queued for its reader");
-            }
-            if !session.inbox.push(0, FRAMES, || bytes.into()) {
-                self.discard(session, Rx::QueueFull);
-            }
-            return None;
-        };
-        match Frame::parse(bytes) {
-            Ok(Frame { class: Class::Control, protocol, information }) => {
-                let frame = || [&protocol.to_be_bytes(), &bytes[information..]].concat().into();
-                if !unit.state.inbox.push(0, FRAMES, frame) {
-                    self.discard(session, Rx::QueueFull);
-                }
-            }
-            Ok(frame) => {
-                let spoofed = |sources: &[_]| {
-                    let source = table::inner_address(&bytes[frame.information..], false);
-                    !source.is_some_and(|source| table::contains(sources, source))
-                };
-                if !unit.sources.as_deref().is_some_and(spoofed) {
-                    return Some((unit, frame));
-                }
-                self.discard(session, Rx::Spoofed);
-            }
-            Err(frame::Bad::Short) => self.discard(session, Rx::ShortFrame),
-            Err(frame::Bad::InnerVersion) => self.discard(session, Rx::BadInner),
-        }
-        None
-    }
-}
-
-impl Writer<'_> {
-    fn write_single(&mut self, interface: &Interface, session: u32, packet: &[u8]) {
-        let parts = [IoSlice::new(&[0; vnet::LEN]), IoSlice::new(packet)];
-        self.write(interface.slot, session, 1, &parts[usize::from(!interface.vnet)..]);
-    }
-}
-
-impl Output for Writer<'_> {
-    fn write(&mut self, interface: u32, session: u32, packets: u32, parts: &[IoSlice<'_>]) {
-        if let Some(Some(interface)) = self.interfaces.get(interface as usize) {
-            match (&interface.tun).write_vectored(parts) {
-                Ok(_) => return,
-                Err(error) if packets > 1 && error.raw_os_error() == Some(libc::EINVAL) => {
-                    let udp = parts[0].get(1) == Some(&vnet::GSO_UDP_L4);
-                    let (merge, kind) =
-                        if udp { (&interface.merge_udp, "UDP") } else { (&interface.merge, "TCP") };
-                    merge.store(false, Relaxed);
-                    tracing::info!(target: "pppol2tp", "{}: takes no {kind} super-packets: {error}", interface.name);
-                }
-                Err(_) => {}
-            }
-        }
-        if let Some(Some(entry)) = self.sessions.get(session as usize) {
-            (0..packets).for_each(|_| self.discard(&entry.shared, Rx::Interface));
-        }
     }
 }

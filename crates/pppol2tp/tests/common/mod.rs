@@ -109,9 +109,7 @@ impl Bed {
     /// Waits until both of the driver's threads have dealt with all there was: what is passed up.
     pub fn settle(&self) -> Vec<PassedUp> {
         let passed_up = settle(&*self.handle, &self.peer);
-        let SessionIds { tunnel_id, .. } = self.session.ids();
-        let ids = SessionIds { tunnel_id, session_id: 65535, peer_tunnel_id: 0, peer_session_id: 65535 };
-        drop(self.driver.session(ids).expect("a session"));
+        self.driver.snapshot();
         passed_up
     }
 

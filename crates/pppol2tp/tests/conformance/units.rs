@@ -316,7 +316,7 @@ mod netns {
             for _ in 0..5 {
                 session.send(&[0xc0; 1400]).expect("taken");
             }
-            drop(driver.session(SessionIds { session_id: 11, ..IDS }).expect("a session"));
+            driver.snapshot();
             let stats = session.stats().expect("statistics");
             let [sent, errors, no_buffers] =
                 [Tx::Packets, Tx::Errors, Tx::NoBuffers].map(|counter| stats.tx(counter));

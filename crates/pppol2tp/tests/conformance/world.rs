@@ -20,7 +20,7 @@ use pppol2tp::data::rules::{
 };
 use pppol2tp::data::stats::IOC_STATS_LEN;
 use pppol2tp::user::{Config, Mode, PppoxSocket, UserDriver};
-use pppol2tp::{Driver, Errno, Reason, SessionIds, SocketOption, TunnelConfig, UdpHandle};
+use pppol2tp::{Driver, Errno, Reason, SocketOption, UdpHandle};
 
 use crate::common::{PATIENCE, in_netns, message, receive, udp};
 
@@ -491,14 +491,7 @@ impl World {
     /// Waits until both of the driver's threads have finished what they are at, counting included: they
     /// have run a later command.
     fn sync(&self) {
-        let socket = udp("127.0.0.1:0");
-        let peer = socket.local_addr().expect("its address");
-        let handle = self.driver.attach(socket).expect("attached");
-        let config =
-            TunnelConfig { tunnel_id: 65535, peer_tunnel_id: 0, peer, local: None, accept_zero_id: false };
-        let _tunnel = handle.tunnel(config).expect("a tunnel");
-        let ids = SessionIds { tunnel_id: 65535, session_id: 1, peer_tunnel_id: 0, peer_session_id: 1 };
-        drop(self.driver.session(ids).expect("a session"));
+        self.driver.snapshot();
     }
 
     fn expect(&mut self, call: &Call, expected: &Result<Value, Errno>) -> Result<(), String> {

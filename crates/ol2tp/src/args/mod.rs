@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,13 +9,32 @@ use ol2tpd::control::What;
 use pppol2tp::DebugMask;
 use pppol2tp::user::Mode;
 
+mod client;
+mod serve;
+mod value;
+
+pub use client::{ConnectArgs, DisconnectArgs, EventsArgs};
+pub use serve::ServeArgs;
+pub use value::{Assignment, Ids, Rate};
+
+use value::{debug_mask, duration, mode, seconds};
+
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done; `static` ended by SIGINT or SIGTERM
+  0    done; `serve`, `connect` or `static` ended by SIGINT or SIGTERM
   1    failed while running
-  2    wrong arguments
+  2    wrong arguments, or a configuration that makes no sense
   3    cannot run here: a permission or a device is missing
-  130  `demo` or `bench` ended by SIGINT or SIGTERM";
+  10   connect: the host's name has no address
+  11   connect: the peer does not answer
+  12   connect: tunnel authentication failed, the secret is wrong or missing
+  13   connect: the peer refused the tunnel or the call, or PPP could not agree
+  14   connect: user name or password is wrong
+  15   connect: no address was to be had
+  16   connect: it was up, and the peer stopped answering
+  17   connect: it was up, and the peer ended it
+  18   connect: something on this machine: an interface, a route, a name server
+  130  `demo` or `bench` ended by SIGINT or SIGTERM; `connect` while it asked for the password";
 
 /// PPP over L2TP (RFC 2661).
 #[derive(Debug, Parser)]
@@ -36,13 +54,23 @@ pub struct Cli {
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Runs an L2TP server: takes tunnels and calls, gives each session its address
+    Serve(ServeArgs),
+    /// Connects to an L2TP server, until SIGINT or SIGTERM
+    Connect(ConnectArgs),
+    /// Ends tunnels or sessions of a running ol2tp
+    Disconnect(DisconnectArgs),
+    /// Follows what happens in a running ol2tp
+    Events(EventsArgs),
+    /// Says what a configuration file means, or all that is wrong with it
+    Check(CheckArgs),
     /// Runs a tunnel with one session and no control protocol, until SIGINT or SIGTERM
     Static(StaticArgs),
-    /// Shows options, state and counters of a running ol2tp
+    /// Shows tunnels, sessions, users and counters of a running ol2tp
     Show(ShowArgs),
     /// Sets socket options of a running ol2tp
     Set(SetArgs),
-    /// Shows a tunnel at work: two network namespaces, ping, TCP and UDP beside the bare link
+    /// Shows a client and a server at work in two network namespaces, with measurements
     Demo(DemoArgs),
     /// Measures what this machine can do
     Bench(BenchArgs),
@@ -135,6 +163,8 @@ pub struct EndArgs {
 #[command(after_help = "\
 Examples:
   ol2tp show
+  ol2tp show users
+  ol2tp show sessions --long
   ol2tp show sessions --json | jq '.sessions[].stats.rx_errors'
   ol2tp show proc --socket /run/office.sock")]
 pub struct ShowArgs {
@@ -143,6 +173,9 @@ pub struct ShowArgs {
     /// Control socket [default: $XDG_RUNTIME_DIR/ol2tp.sock, for root /run/ol2tp/ol2tp.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Every option, state and counter instead of a table
+    #[arg(short, long)]
+    pub long: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -157,6 +190,8 @@ pub enum ShowWhat {
     Sessions,
     /// UDP sockets and their offloads
     Sockets,
+    /// Users with their sessions
+    Users,
     /// The text of /proc/net/pppol2tp
     Proc,
 }
@@ -167,6 +202,7 @@ impl From<ShowWhat> for What {
             ShowWhat::Tunnels => Self::Tunnels,
             ShowWhat::Sessions => Self::Sessions,
             ShowWhat::Sockets => Self::Sockets,
+            ShowWhat::Users => Self::Users,
             ShowWhat::Proc => Self::Proc,
         }
     }
@@ -242,6 +278,9 @@ pub struct BenchArgs {
     /// How long each time
     #[arg(long, default_value = "1", value_parser = seconds)]
     pub seconds: Duration,
+    /// How long sessions are watched that do nothing
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub idle: Duration,
     /// Sessions on the shared interface
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     pub sessions: u16,
@@ -284,6 +323,23 @@ pub struct ReplayArgs {
     pub json: bool,
 }
 
+/// `ol2tp check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ol2tp check /etc/ol2tp/ol2tp.toml
+  ol2tp check /etc/ol2tp/ol2tp.toml --json | jq '.problems[].message'
+
+Prints the file with all defaults and all that is inherited, but without secrets. What is wrong goes to
+standard error as FILE:LINE:COLUMN: KEY: what, all at once; the exit code is 1 then.")]
+pub struct CheckArgs {
+    /// The file
+    pub file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `ol2tp shared`.
 #[derive(Debug, Args)]
 pub struct SharedArgs {
@@ -302,181 +358,4 @@ pub struct SharedArgs {
     /// What every end has.
     #[command(flatten)]
     pub end: EndArgs,
-}
-
-/// Two ids: this end's and the peer's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ids {
-    /// This end's.
-    pub local: u16,
-    /// The peer's.
-    pub peer: u16,
-}
-
-impl FromStr for Ids {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (local, peer) = text.split_once(':').ok_or("two ids are needed, LOCAL:PEER, for example 1:2")?;
-        let id = |text: &str| match text.parse() {
-            Ok(0) => Err("id 0 is reserved (RFC 2661 §3.1)".to_owned()),
-            Ok(id) => Ok(id),
-            Err(_) => Err(format!("`{text}` is not an id from 1 to 65535")),
-        };
-        Ok(Self { local: id(local)?, peer: id(peer)? })
-    }
-}
-
-/// Messages a second.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rate(pub Option<u32>);
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self(None)),
-            _ => text.parse().map(|rate| Self(Some(rate))).map_err(|_| "a number or `off` is needed".into()),
-        }
-    }
-}
-
-/// A socket option and its new value, as the kernel takes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Assignment {
-    /// DEBUG.
-    Debug(i32),
-    /// RECVSEQ.
-    RecvSeq(i32),
-    /// SENDSEQ.
-    SendSeq(i32),
-    /// LNSMODE.
-    LnsMode(i32),
-    /// REORDERTO in milliseconds.
-    ReorderTimeout(i32),
-}
-
-impl FromStr for Assignment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once('=').ok_or("an option and its value are needed, OPTION=VALUE")?;
-        Ok(match name {
-            "debug" => Self::Debug(debug_mask(value)?.0.cast_signed()),
-            "recv-seq" => Self::RecvSeq(switch(value)?),
-            "send-seq" => Self::SendSeq(switch(value)?),
-            "lns" => Self::LnsMode(switch(value)?),
-            "reorder-timeout" => {
-                let milliseconds = duration(value)?.as_millis();
-                Self::ReorderTimeout(i32::try_from(milliseconds).map_err(|_| "that is too long")?)
-            }
-            _ => {
-                return Err(format!(
-                    "there is no option `{name}`; there are debug, recv-seq, send-seq, lns, reorder-timeout"
-                ));
-            }
-        })
-    }
-}
-
-fn switch(text: &str) -> Result<i32, String> {
-    match text {
-        "on" => Ok(1),
-        "off" => Ok(0),
-        _ => Err(format!("`{text}` is neither on nor off")),
-    }
-}
-
-/// A list of categories, or `none`.
-fn debug_mask(text: &str) -> Result<DebugMask, String> {
-    if text == "none" {
-        return Ok(DebugMask::default());
-    }
-    text.split(',').try_fold(DebugMask::default(), |mask, name| {
-        match DebugMask::NAMES.iter().find(|(known, _)| *known == name) {
-            Some((_, category)) => Ok(DebugMask(mask.0 | category.0)),
-            None => Err(format!("`{name}` is no category; there are control, seq, data, or none")),
-        }
-    })
-}
-
-/// A whole number with a unit: `100ms`, `1s`, `2m`; `0` needs none.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration; write for example 100ms or 1s");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u32 = number.parse().map_err(|_| wrong())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number.into())),
-        "s" => Ok(Duration::from_secs(number.into())),
-        "m" => Ok(Duration::from_secs(u64::from(number) * 60)),
-        "" if number == 0 => Ok(Duration::ZERO),
-        _ => Err(wrong()),
-    }
-}
-
-/// Seconds, with a fraction.
-fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.01..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number of seconds from 0.01 to 3600 is needed".into()),
-    }
-}
-
-fn mode(text: &str) -> Result<Mode, String> {
-    Mode::by_name(text).ok_or_else(|| {
-        let names: Vec<_> = Mode::ALL.iter().map(|(name, _)| *name).collect();
-        format!("there is no mode `{text}`; there are {}", names.join(", "))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations() {
-        for (text, milliseconds) in [("0", 0), ("0s", 0), ("100ms", 100), ("1s", 1000), ("2m", 120_000)] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for text in ["", "5", "ms", "-1s", "1.5s", "1 s", "1h", "99999999999s"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn ids() {
-        assert_eq!("1:65535".parse(), Ok(Ids { local: 1, peer: 65535 }));
-        for text in ["", "1", "1:", ":1", "0:1", "1:0", "1:65536", "1:2:3", "a:b", "-1:1"] {
-            assert!(text.parse::<Ids>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn debug_masks() {
-        assert_eq!(debug_mask("none"), Ok(DebugMask(0)));
-        assert_eq!(debug_mask("control,data"), Ok(DebugMask(10)));
-        for text in ["", "control,", "control,,seq", "all", "CONTROL", "7"] {
-            assert!(debug_mask(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn assignments() {
-        for (text, assignment) in [
-            ("debug=none", Assignment::Debug(0)),
-            ("debug=seq", Assignment::Debug(4)),
-            ("recv-seq=on", Assignment::RecvSeq(1)),
-            ("send-seq=off", Assignment::SendSeq(0)),
-            ("lns=on", Assignment::LnsMode(1)),
-            ("reorder-timeout=1s", Assignment::ReorderTimeout(1000)),
-        ] {
-            assert_eq!(text.parse(), Ok(assignment), "{text}");
-        }
-        for text in ["", "lns", "lns=", "lns=1", "LNS=on", "mtu=1400"] {
-            assert!(text.parse::<Assignment>().is_err(), "{text}");
-        }
-        assert!("reorder-timeout=40000m".parse::<Assignment>().is_err(), "more than 2^31 ms");
-    }
 }

@@ -1,19 +1,23 @@
 //! `ol2tp demo`: the main job on this machine.
 
-use std::time::Duration;
+mod ladder;
+mod pair;
+
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::args::DemoArgs;
-use crate::bed::Bed;
+use crate::bed::{Bed, LEFT, RIGHT};
 use crate::can;
 use crate::end::this_program;
 use crate::exit::{Doing, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::load::{Load, PAYLOAD, Path, Window, median};
 use crate::output::{self, Progress, Table};
-use crate::ping::{Ping, Requests, ping};
+use crate::ping::{Ping, Requests, ping, ping_in_scope};
 use crate::tunnel::{Tunnel, direct};
+use pair::Pair;
 
 /// Time that a load has to get going before it counts.
 pub(crate) const RAMP: Duration = Duration::from_millis(200);
@@ -25,6 +29,7 @@ const PINGS: Requests =
 #[derive(Debug, Serialize)]
 struct Report {
     driver: &'static str,
+    ladder: Vec<Rung>,
     ping: Ping,
     ping6: Ping,
     tcp: Throughput,
@@ -34,6 +39,15 @@ struct Report {
     result: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
+}
+
+/// A message between the client and the server.
+#[derive(Debug, Serialize)]
+struct Rung {
+    /// Milliseconds since the client was started.
+    at_ms: f64,
+    by_client: bool,
+    text: String,
 }
 
 /// 10^9 bits of TCP payload a second: medians.
@@ -88,19 +102,28 @@ pub fn run(args: &DemoArgs) -> Result<()> {
 fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
     let progress = Progress::new(args.json);
     let program = this_program()?;
-    progress.say("two network namespaces, a veth between them, a driver in each");
+    progress.say("two network namespaces, a veth between them, a client and a server of L2TP");
     let bed = Bed::new().doing("making two network namespaces joined by veth")?;
-    let mut tunnel = Tunnel::start(&bed, &program, 0, &["--mode", args.mode.name()])?;
+    progress.clear();
+    let mut ladder = Vec::new();
+    if !args.json {
+        output::print(ladder::head(&format!("client {LEFT}"), &format!("server {RIGHT}")))?;
+    }
+    let begun = Instant::now();
+    let mut pair = Pair::start(&bed, &program, args.mode.name(), |by_client, text| {
+        let at = begun.elapsed();
+        ladder.push(Rung { at_ms: round(at.as_secs_f64() * 1000.0), by_client, text: text.into() });
+        if args.json { Ok(()) } else { output::print(ladder::rung(by_client, text, at)) }
+    })?;
     let plain = Tunnel::start(&bed, &program, 1, &["--mode", "plain"])?;
 
     progress.say("ping through the tunnel");
-    let [v4, v6] = tunnel.targets();
-    let ping4 = ping(&bed.left, v4, PINGS).doing(format_args!("ping {v4}"))?;
+    let ping4 = ping(&bed.left, pair.server4, PINGS).doing(format_args!("ping {}", pair.server4))?;
     interrupt.check()?;
-    let ping6 = ping(&bed.left, v6, PINGS).doing(format_args!("ping {v6}"))?;
+    let ping6 = ping_in_scope(&bed.left, pair.server6, PINGS).doing(format_args!("ping {}", pair.server6))?;
 
     let window = Window { ramp: RAMP, length: args.seconds };
-    let ways = [direct(&bed), tunnel.path(&bed), plain.path(&bed)];
+    let ways = [direct(&bed), pair.path(&bed), plain.path(&bed)];
     let mut samples = Samples::default();
     for round in 1..=args.rounds {
         for ((name, kind), samples) in LOADS.into_iter().zip(&mut samples) {
@@ -112,7 +135,7 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
         }
     }
 
-    let mut problems = tunnel.errors()?;
+    let mut problems = pair.errors()?;
     for (name, ping) in [("ping", &ping4), ("ping6", &ping6)] {
         if !ping.complete() {
             problems.push(format!("{name}: {} of {} answered", ping.received, ping.sent));
@@ -124,12 +147,13 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
         }
     }
     plain.stop()?;
-    tunnel.stop()?;
+    pair.stop()?;
     drop(progress);
 
     let [tcp, tcp4, udp] = samples.map(|ways| ways.map(|samples| median(&samples)));
     Ok(Report {
         driver: "user",
+        ladder,
         ping: ping4,
         ping6,
         tcp: throughput(tcp),

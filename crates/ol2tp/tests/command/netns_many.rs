@@ -1,0 +1,70 @@
+//! Five hundred clients at once, over a network that loses a twentieth of all datagrams each way.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use ol2tp::bed::{Bed, LEFT, RIGHT};
+use ol2tp::clients::{Clients, Load};
+use ol2tpd::Notice;
+use ol2tpd::control::Report;
+
+use crate::home::Home;
+use crate::vpn::{PASSWORD, USER};
+
+const CLIENTS: usize = 500;
+/// Lost of 1000.
+const LOSS: u32 = 50;
+const PATIENCE: Duration = Duration::from_secs(120);
+const SOCKET: &str = "/run/many.sock";
+
+#[test]
+fn all_come_up_none_twice_and_all_are_gone_in_the_end() {
+    let bed = Bed::new().unwrap();
+    let home = Home::new(&bed.right);
+    let before = home.traces();
+    let (host, user) = (RIGHT.to_string(), format!("{USER}:{PASSWORD}"));
+    // As many addresses as there are clients: none can have two.
+    let pool = ["--local-address", "10.64.0.1", "--pool", "10.64.1.1-10.64.2.244"];
+    let serve = ["serve", "--json", "--listen", &host, "--user", &user, "--socket", SOCKET];
+    let mut server = home.start(&[&serve[..], &pool].concat());
+    server.until_listening();
+
+    let load = Load {
+        server: (RIGHT, 1701).into(),
+        sources: vec![LEFT.into()],
+        tunnels: CLIENTS,
+        sessions_per_tunnel: 1,
+        user: USER.into(),
+        password: PASSWORD.into(),
+        loss: LOSS,
+    };
+    let mut clients = bed.left.enter(|| Clients::new(load)).unwrap();
+    // An end that is up answers the other until that is up too.
+    let served = AtomicBool::new(false);
+    let all = thread::scope(|scope| {
+        scope.spawn(|| {
+            server.until_count(CLIENTS, |notice| matches!(notice, Notice::SessionUp { .. }));
+            served.store(true, Relaxed);
+        });
+        clients.run(PATIENCE, |clients| clients.up == CLIENTS && served.load(Relaxed)).unwrap()
+    });
+    assert!(all, "{} are up, {} failed, the last one: {}", clients.up, clients.failed, clients.why);
+    let addresses: BTreeSet<_> = clients.addresses().into_iter().collect();
+    assert_eq!(addresses.len(), CLIENTS);
+
+    let shown = home.output(&["show", "sessions", "--json", "--socket", SOCKET]);
+    let report: Report = serde_json::from_str(&shown).unwrap();
+    let sessions = report.sessions.unwrap();
+    let remote = sessions.iter().flat_map(|session| session.ppp.iter().flat_map(|ppp| &ppp.remote));
+    let remote: BTreeSet<_> = remote.copied().collect();
+    assert_eq!((sessions.len(), remote.len()), (CLIENTS, CLIENTS));
+
+    clients.close().unwrap();
+    let gone = clients.run(PATIENCE, |clients| clients.tunnels() == 0).unwrap();
+    assert!(gone, "{} tunnels are left", clients.tunnels());
+    server.until_count(CLIENTS, |notice| matches!(notice, Notice::SessionDown { .. }));
+    server.stop();
+    assert_eq!(home.traces(), before);
+}

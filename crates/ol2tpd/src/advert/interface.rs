@@ -1,0 +1,56 @@
+//! What the kernel does with IPv6 on an interface: files under `/proc/sys/net/ipv6/conf`.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Doing, Result};
+
+/// No address but those it is given.
+const NO_ADDRESS: (&str, &str) = ("addr_gen_mode", "1");
+const NO_REDIRECTS: (&str, &str) = ("accept_redirects", "0");
+const ENABLED: (&str, &str) = ("disable_ipv6", "0");
+
+/// Makes this machine a router on an interface, and none of its hosts: it hears Router Solicitations and
+/// says of itself that it is a router (RFC 4861 §6.2.2, §7.2.4). Before the interface is up; then it wants
+/// our link-local address with length 64. Packets are forwarded only if `net.ipv6.conf.all.forwarding` is set.
+///
+/// Errors: the kernel has no IPv6, or the files cannot be written.
+pub fn prepare_router(interface: &str) -> Result<()> {
+    prepare(interface, &[NO_ADDRESS, ENABLED, ("accept_ra", "0"), NO_REDIRECTS, ("forwarding", "1")])
+}
+
+/// Makes this machine a host on an interface: it takes addresses from Router Advertisements, even where it
+/// forwards, and no default route. Before the interface is up; then it wants our link-local address with
+/// length 64, upon which the kernel solicits advertisements.
+///
+/// Errors: the kernel has no IPv6, or the files cannot be written.
+pub fn prepare_host(interface: &str) -> Result<()> {
+    let take = [("accept_ra", "2"), ("accept_ra_pinfo", "1"), ("autoconf", "1"), ("accept_ra_defrtr", "0")];
+    prepare(interface, &[&[NO_ADDRESS, ENABLED, NO_REDIRECTS][..], &take[..]].concat())
+}
+
+fn prepare(interface: &str, settings: &[(&str, &str)]) -> Result<()> {
+    let folder = Path::new("/proc/sys/net/ipv6/conf").join(interface);
+    settings.iter().try_for_each(|(key, value)| {
+        let file = folder.join(key);
+        set(&file, value).doing(|| format!("IPv6 on {interface}: {}", file.display()))
+    })
+}
+
+fn set(file: &PathBuf, value: &str) -> io::Result<()> {
+    // Writing takes a lock of the whole network's, and default values are often the wanted ones.
+    if fs::read_to_string(file).is_ok_and(|now| now.trim_end() == value) {
+        return Ok(());
+    }
+    fs::write(file, value).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => io::Error::other(
+            "is missing: the interface has no IPv6 (an MTU below 1280, or a kernel with ipv6.disable=1); \
+             do without it (ipv6 = false)",
+        ),
+        ErrorKind::ReadOnlyFilesystem => io::Error::other(
+            "is read-only: let this container write /proc/sys/net, or do without IPv6 (ipv6 = false)",
+        ),
+        _ => error,
+    })
+}

@@ -1,0 +1,537 @@
+//! The reactor: L2TP's control protocol, PPP, accounts and the driver, brought together in one thread.
+//!
+//! ```text
+//!  UDP ─► driver ─► control message ─► l2tp_control::Endpoint ─► Event ─┐        ┌─► driver: tunnels, sessions, units
+//!                └► PPP frame ───────► ppp::Link ──────────────► Event ─┼─► Reactor ─► pools, hooks, routes, DNS
+//!  control API ─► Request ──────────────────────────────────────────────┤        └─► Notice: logs, event stream
+//!  accounts ────► Answer ───────────────────────────────────────────────┘
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `sockets` | UDP sockets |
+//! | `tunnels` | what the control connections tell |
+//! | `sessions` | one PPP session each, from the offer of the call to its end |
+//! | `ending` | why a session ends |
+//! | `up` | a session's interface, addresses, routes, name servers and scripts |
+//! | `dials` | connections of ours: steps, failures, the next try |
+//! | `names` | the machine's name servers |
+//! | `requests` | the control API |
+
+mod dials;
+mod ending;
+mod names;
+mod requests;
+mod sessions;
+mod sockets;
+mod tunnels;
+mod up;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chacha20::ChaCha12Rng;
+use l2tp_control::config::PeerRule;
+use l2tp_control::timers::Timers;
+use l2tp_control::wire::{Message, StopResult};
+use l2tp_control::{Cause, Endpoint, Instant, Path};
+use l2tp_data::id::TunnelId;
+use pppol2tp::netlink::Netlink;
+use pppol2tp::{Driver, PassedUp, Reason, SharedInterface};
+use rand_core::{Rng, SeedableRng};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{broadcast, mpsc};
+use tracing::{error, warn};
+
+use self::dials::{Dials, Resolved};
+use self::ending::Ending;
+use self::names::Names;
+use self::requests::{Call, Remote};
+use self::sessions::{Key, Session};
+use self::sockets::Sockets;
+use self::tunnels::Tunnel;
+use crate::accounts::{Aaa, Answer, Local, TerminateCause};
+use crate::advert::Advertiser;
+use crate::config::Settings;
+use crate::control::Server;
+use crate::error::{Doing, Error, Result};
+use crate::hooks;
+use crate::notice::{Failed, Notice};
+use crate::notify::Notify;
+use crate::pool::Pools;
+use crate::serve::Control;
+
+/// How long peers are waited for when the daemon ends.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How long scripts are waited for then.
+const SCRIPTS: Duration = Duration::from_secs(10);
+/// Notices that a slow reader of the event stream may be behind.
+const NOTICES: usize = 1024;
+/// Requests of the control API that wait.
+const REQUESTS: usize = 64;
+
+/// What to run.
+pub struct Options {
+    /// Listeners, peers, connections.
+    pub settings: Settings,
+    /// Reads the configuration again, on SIGHUP. If it cannot be used, the old one stays.
+    pub reload: Option<Reload>,
+    /// Who sends router advertisements to sessions that have IPv6.
+    pub advertiser: Option<Advertiser>,
+    /// Whether there is a [`Notice::Message`] for each control message and PPP control frame.
+    pub trace: bool,
+}
+
+/// Reads the configuration again: the settings, or why they cannot be used.
+pub type Reload = Box<dyn FnMut() -> std::result::Result<Settings, String>>;
+
+/// How it ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It was told to end.
+    Stopped,
+    /// Nobody was to be served, and the last connection has ended.
+    Failed {
+        /// Which kind of failure it is.
+        failure: Failed,
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
+/// Runs until SIGINT, SIGTERM or the end of the controlling connection; without listeners, until the last
+/// connection of ours has ended. All tunnels are closed then.
+///
+/// Errors: a socket or interface that cannot be made.
+pub fn run(
+    driver: Arc<dyn Driver>,
+    control: Control,
+    options: Options,
+    on_notice: impl FnMut(&Notice),
+) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .doing(|| "starting the event loop".into())?;
+    runtime.block_on(async {
+        let mut server = Server::new(control).doing(|| "control socket".into())?;
+        let (calls, requests) = mpsc::channel(REQUESTS);
+        let mut reactor = Reactor::new(driver, options, requests, Box::new(on_notice))?;
+        let remote = Arc::new(Remote { calls, notices: reactor.notices.clone() });
+        let stop = tokio::sync::Notify::new();
+        let serve = async {
+            server.serve(&remote).await;
+            stop.notify_one();
+            pending::<()>().await;
+        };
+        let outcome = tokio::select! {
+            outcome = reactor.run(&stop) => outcome,
+            () = serve => Ok(Outcome::Stopped),
+        };
+        reactor.close().await;
+        server.close().await;
+        outcome
+    })
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owner {
+    Session(Key),
+    Dial(usize),
+}
+
+struct Reactor<'a> {
+    settings: Settings,
+    reload: Option<Reload>,
+    trace: bool,
+    driver: Arc<dyn Driver>,
+    clock: Clock,
+    endpoint: Endpoint,
+    sockets: Sockets,
+    tunnels: BTreeMap<TunnelId, Tunnel>,
+    sessions: BTreeMap<Key, Session>,
+    /// Sessions whose link may have something to send or to tell.
+    touched: Vec<Key>,
+    timers: Timers<Owner>,
+    /// Sessions so far.
+    count: u64,
+    dials: Dials,
+    pools: Pools,
+    shared: BTreeMap<String, Box<dyn SharedInterface>>,
+    scripts: hooks::Runner,
+    netlink: Arc<Netlink>,
+    names: Names,
+    advertiser: Option<up::Router>,
+    aaa: Box<dyn Aaa>,
+    inputs: Option<Inputs>,
+    answers: mpsc::UnboundedSender<Answer>,
+    notices: broadcast::Sender<Arc<Notice>>,
+    on_notice: Box<dyn FnMut(&Notice) + 'a>,
+    farewell: Option<Farewell>,
+    /// Tunnels that have ended, and whose peers may not know it yet.
+    leaving: BTreeSet<TunnelId>,
+    notify: Notify,
+    /// Seeds of links, jitter.
+    rng: ChaCha12Rng,
+    datagram: Box<[u8]>,
+    frame: Vec<u8>,
+}
+
+/// The daemon ends.
+struct Farewell {
+    /// When it ends, whoever has not answered.
+    until: Instant,
+    outcome: Outcome,
+}
+
+/// What comes in, beside datagrams and time.
+struct Inputs {
+    requests: mpsc::Receiver<Call>,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    resolved: mpsc::UnboundedReceiver<Resolved>,
+    signals: Signals,
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+enum Woken {
+    Datagrams,
+    Time,
+    Answer(Answer),
+    Request(Call),
+    Resolved(Resolved),
+    Rerouted(Key),
+    Solicited,
+    Stop,
+    Reload,
+}
+
+/// Microseconds since the daemon began.
+struct Clock(tokio::time::Instant);
+
+impl Clock {
+    fn now(&self) -> Instant {
+        // A zero is "never" to some of those who ask.
+        Instant::from_micros(1 + u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn at(&self, instant: Instant) -> tokio::time::Instant {
+        self.0 + Duration::from_micros(instant.as_micros())
+    }
+}
+
+impl<'a> Reactor<'a> {
+    fn new(
+        driver: Arc<dyn Driver>,
+        options: Options,
+        requests: mpsc::Receiver<Call>,
+        on_notice: Box<dyn FnMut(&Notice) + 'a>,
+    ) -> Result<Self> {
+        let Options { settings, reload, advertiser, trace } = options;
+        let (answers_in, answers) = mpsc::unbounded_channel();
+        let (resolved_in, resolved) = mpsc::unbounded_channel();
+        let signals = Signals::new().doing(|| "waiting for signals".into())?;
+        let mut timers = Timers::new();
+        let mut rng = system_rng()?;
+        let mut reactor = Self {
+            endpoint: Endpoint::new(control_config(&settings), seed(&mut rng)),
+            dials: Dials::new(&settings, &mut timers, resolved_in),
+            pools: Pools::new(&settings),
+            aaa: Box::new(Local::new(&settings.users, seed(&mut rng))),
+            scripts: hooks::Runner::new(settings.hooks.clone()),
+            netlink: Arc::new(Netlink::open().doing(|| "netlink".into())?),
+            names: Names::start(),
+            advertiser: advertiser.map(up::Router::new).transpose()?,
+            inputs: Some(Inputs { requests, answers, resolved, signals }),
+            answers: answers_in,
+            notices: broadcast::channel(NOTICES).0,
+            reload,
+            trace,
+            driver,
+            clock: Clock(tokio::time::Instant::now()),
+            sockets: Sockets::default(),
+            tunnels: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            touched: Vec::new(),
+            timers,
+            count: 0,
+            shared: BTreeMap::new(),
+            on_notice,
+            farewell: None,
+            leaving: BTreeSet::new(),
+            notify: Notify::from_environment(),
+            rng,
+            datagram: vec![0; Message::MAX].into(),
+            frame: Vec::new(),
+            settings,
+        };
+        reactor.listen()?;
+        reactor.share_interfaces()?;
+        Ok(reactor)
+    }
+
+    /// Opens the listening sockets that are not there yet.
+    fn listen(&mut self) -> Result<()> {
+        for local in self.settings.listen.clone() {
+            if !self.sockets.has(local) {
+                let socket = self.sockets.open(&*self.driver, local)?;
+                let local = self.sockets.local(socket).unwrap_or(local);
+                self.notice(Notice::Listening { local });
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, stop: &tokio::sync::Notify) -> Result<Outcome> {
+        let mut inputs = self.inputs.take().ok_or_else(|| Error::Gone("the daemon runs already".into()))?;
+        let mut batch = Vec::new();
+        self.notify.ready();
+        self.begin_dials();
+        loop {
+            let now = self.clock.now();
+            self.pump(now);
+            if let Some(outcome) = self.outcome(now) {
+                return Ok(outcome);
+            }
+            match self.wait(&mut inputs, &mut batch, stop).await {
+                Woken::Datagrams => self.passed_up(&mut batch),
+                Woken::Time => {}
+                Woken::Answer(answer) => self.answered(answer),
+                Woken::Request(call) => self.request(call),
+                Woken::Resolved(resolved) => self.resolved(resolved),
+                Woken::Rerouted(key) => self.follow_routes(key),
+                Woken::Solicited => self.solicited(),
+                Woken::Stop => self.stop(Outcome::Stopped),
+                Woken::Reload => self.load_again(),
+            }
+            self.time_passes();
+        }
+    }
+
+    async fn wait(
+        &self,
+        inputs: &mut Inputs,
+        batch: &mut Vec<(u32, PassedUp)>,
+        stop: &tokio::sync::Notify,
+    ) -> Woken {
+        let ends = self.farewell.as_ref().map(|farewell| farewell.until);
+        let advertisement = self.advertiser.as_ref().and_then(|router| router.advertiser.poll_timeout());
+        let next = [self.endpoint.poll_timeout(), self.timers.next(), advertisement, ends];
+        let next = next.into_iter().flatten().min();
+        let time = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(self.clock.at(at)).await,
+                None => pending().await,
+            }
+        };
+        let Inputs { requests, answers, resolved, signals } = inputs;
+        tokio::select! {
+            biased;
+            _ = signals.interrupt.recv() => Woken::Stop,
+            _ = signals.terminate.recv() => Woken::Stop,
+            _ = signals.hangup.recv() => Woken::Reload,
+            () = stop.notified() => Woken::Stop,
+            Some(answer) = answers.recv() => Woken::Answer(answer),
+            Some(call) = requests.recv() => Woken::Request(call),
+            Some(resolved) = resolved.recv() => Woken::Resolved(resolved),
+            key = self.rerouted() => Woken::Rerouted(key),
+            () = up::solicited(self.advertiser.as_ref()) => Woken::Solicited,
+            () = self.sockets.receive(batch) => Woken::Datagrams,
+            () = time => Woken::Time,
+        }
+    }
+
+    fn passed_up(&mut self, batch: &mut Vec<(u32, PassedUp)>) {
+        let now = self.clock.now();
+        for (socket, passed_up) in batch.drain(..) {
+            let PassedUp { mut datagram, from, local, reason } = passed_up;
+            match reason {
+                Reason::Control => {
+                    let path = Path { socket, local, peer: from };
+                    self.trace_control(false, &datagram);
+                    self.endpoint.handle_datagram(now, path, &mut datagram);
+                    self.pump(now);
+                }
+                Reason::Frame(ids) => self.frame_received(now, ids, &datagram),
+                Reason::Gone(ids) => self.driver_session_gone(now, ids),
+                // The driver has counted them.
+                Reason::Short | Reason::Version | Reason::UnknownSession => {}
+            }
+        }
+    }
+
+    fn time_passes(&mut self) {
+        let now = self.clock.now();
+        self.pump(now);
+        if self.endpoint.poll_timeout().is_some_and(|at| at <= now) {
+            self.endpoint.handle_timeout(now);
+            self.pump(now);
+        }
+        if let Some(router) = &mut self.advertiser {
+            router.advertiser.handle_timeout(now);
+        }
+        while let Some((_, owner)) = self.timers.expire(now) {
+            match owner {
+                Owner::Session(key) => self.session_timeout(now, key),
+                Owner::Dial(dial) => self.dial_timeout(now, dial),
+            }
+            self.pump(now);
+        }
+    }
+
+    /// Sends and tells all there is.
+    fn pump(&mut self, now: Instant) {
+        loop {
+            while let Some(transmit) = self.endpoint.poll_transmit(now, &mut self.datagram) {
+                self.sockets.send(&transmit.path, &self.datagram[..transmit.len]);
+                if self.trace {
+                    let datagram = self.datagram[..transmit.len].to_vec();
+                    self.trace_control(true, &datagram);
+                }
+            }
+            if let Some(event) = self.endpoint.poll_event() {
+                self.control_event(now, event);
+            } else if let Some(key) = self.touched.pop() {
+                self.drain(now, key);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Begins to end, or ends at once if it is told for the second time.
+    fn stop(&mut self, outcome: Outcome) {
+        let now = self.clock.now();
+        if let Some(farewell) = &mut self.farewell {
+            farewell.until = now;
+            return;
+        }
+        self.notice(Notice::ShuttingDown);
+        self.notify.stopping();
+        self.endpoint.set_draining(true);
+        self.stop_dials();
+        for key in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.close_link(now, key, TerminateCause::ADMIN_REBOOT, "this end is shut down");
+        }
+        self.pump(now);
+        // Of tunnels that are being opened there is no entry here yet.
+        let closing: Vec<_> = self.tunnels.keys().copied().chain(self.dials.opening()).collect();
+        for tunnel in closing {
+            self.close_tunnel(now, tunnel, Cause::new(StopResult::SHUTTING_DOWN));
+        }
+        self.farewell = Some(Farewell { until: now + FAREWELL, outcome });
+        self.pump(now);
+    }
+
+    /// How it has ended, once it has.
+    fn outcome(&mut self, now: Instant) -> Option<Outcome> {
+        if self.farewell.is_none()
+            && self.settings.listen.is_empty()
+            && let Some(outcome) = self.dials.outcome()
+        {
+            self.stop(outcome);
+        }
+        let Farewell { until, outcome } = self.farewell.as_ref()?;
+        self.leaving.retain(|tunnel| !self.endpoint.is_settled(*tunnel));
+        if !self.leaving.is_empty() {
+            if now < *until {
+                return None;
+            }
+            warn!("{} peers did not acknowledge the end of their tunnel in time", self.leaving.len());
+        }
+        Some(outcome.clone())
+    }
+
+    fn load_again(&mut self) {
+        let Some(reload) = &mut self.reload else {
+            warn!("SIGHUP: there is no configuration file to read again");
+            return;
+        };
+        self.notify.reloading();
+        match reload() {
+            Ok(settings) => self.adopt(settings),
+            Err(why) => error!("the configuration was not taken, the old one stays: {why}"),
+        }
+        self.notify.ready();
+    }
+
+    /// New settings: what is up stays up, what comes follows them.
+    fn adopt(&mut self, settings: Settings) {
+        *self.endpoint.config_mut() = control_config(&settings);
+        self.pools.reload(&settings);
+        self.aaa.reload(&settings);
+        self.scripts.set(settings.hooks.clone());
+        self.settings = settings;
+        if let Err(error) = self.listen().and_then(|()| self.share_interfaces()) {
+            error!("the new configuration: {error}");
+        }
+        self.adopt_dials();
+        self.notice(Notice::Reloaded);
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        (self.on_notice)(&notice);
+        if self.notices.receiver_count() > 0 {
+            // Whoever is left behind is told so.
+            let _ = self.notices.send(Arc::new(notice));
+        }
+    }
+
+    /// Takes down what is still up, and waits for the scripts.
+    async fn close(mut self) {
+        let now = self.clock.now();
+        for key in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.end_session(now, key, Ending::here(TerminateCause::ADMIN_REBOOT, "this end has ended"));
+        }
+        let Self { scripts, names, .. } = self;
+        scripts.finish(SCRIPTS).await;
+        names.close().await;
+    }
+}
+
+/// What the control protocol is told.
+fn control_config(settings: &Settings) -> l2tp_control::config::Config {
+    let peers = settings.peers.iter().map(|peer| PeerRule {
+        host_name: peer.host_name.clone(),
+        network: peer.network,
+        policy: peer.policy.clone(),
+    });
+    l2tp_control::config::Config {
+        host_name: settings.host_name.clone(),
+        peers: peers.collect(),
+        limits: settings.limits,
+        ..l2tp_control::config::Config::default()
+    }
+}
+
+/// Numbers that nobody can guess.
+fn system_rng() -> Result<ChaCha12Rng> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| std::io::Error::other(error.to_string()))
+        .doing(|| "asking the system for random numbers".into())?;
+    Ok(ChaCha12Rng::from_seed(seed))
+}
+
+fn seed(rng: &mut ChaCha12Rng) -> [u8; 32] {
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    seed
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}

@@ -1,0 +1,600 @@
+//! One PPP session: from the offer of its call until its end.
+//!
+//! ```text
+//!  new_session ─► open_driver_session ─► call_up ─► Link ─┬► Authenticate ─► accounts ─► answered
+//!   (offered or placed)   (both ids known)                ├► Network ──────► pools ────► Link::network
+//!                                                         ├► Ipv4Up, Ipv6Up ───────────► up
+//!                                                         └► Down ─► CDN ─┐
+//!  CDN, StopCCN, silence of the peer ─────────────────────────────────────┴► end_session
+//! ```
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use l2tp_control::timers::TimerId;
+use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode};
+use l2tp_control::{Cause, Connected, Instant, PppCause};
+use l2tp_data::id::{SessionId, TunnelId};
+use l2tp_data::stats::{Rx, Tx};
+use ppp::config::InterfaceId;
+use ppp::{Event, Link, Phase};
+use pppol2tp::{SessionIds, SessionSocket, SocketOption};
+use tracing::{debug, warn};
+
+use super::ending::{Ending, ppp_cause};
+use super::tunnels::text;
+use super::up::{SHARED_ID, Up};
+use super::{Owner, Reactor, seed};
+use crate::accounts::{AccessRequest, Answer, Grant, Record, RecordKind, Reply, TerminateCause, Traffic};
+use crate::config::{InterfaceChoice, Prefix, Profile};
+use crate::error::{Doing, Result};
+use crate::notice::{Failed, Notice, Step};
+use crate::pool::Lease;
+
+/// A session by our ids.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Key(u16, u16);
+
+impl Key {
+    pub(super) fn new(tunnel: TunnelId, session: SessionId) -> Self {
+        Self(tunnel.get(), session.get())
+    }
+
+    /// All sessions of a tunnel.
+    pub(super) fn all_of(tunnel: TunnelId) -> RangeInclusive<Self> {
+        Self(tunnel.get(), 0)..=Self(tunnel.get(), u16::MAX)
+    }
+
+    pub(super) fn ids(self) -> Option<(TunnelId, SessionId)> {
+        Some((TunnelId::new(self.0)?, SessionId::new(self.1)?))
+    }
+
+    pub(super) fn tunnel_id(self) -> u16 {
+        self.0
+    }
+
+    pub(super) fn session_id(self) -> u16 {
+        self.1
+    }
+}
+
+impl From<SessionIds> for Key {
+    fn from(ids: SessionIds) -> Self {
+        Self(ids.tunnel_id, ids.session_id)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.0, self.1)
+    }
+}
+
+/// A session.
+pub(super) struct Session {
+    /// Unique as long as the daemon lives; the low half is the key.
+    pub(super) serial: u64,
+    pub(super) profile: Arc<Profile>,
+    pub(super) peer: SocketAddr,
+    /// The connection of ours that it is for.
+    pub(super) dial: Option<usize>,
+    /// When its call was offered or placed.
+    pub(super) since: Instant,
+    timer: TimerId,
+    pub(super) calling: Option<Box<[u8]>>,
+    pub(super) called: Option<Box<[u8]>>,
+    pub(super) socket: Option<Box<dyn SessionSocket>>,
+    pub(super) link: Option<Box<Link>>,
+    /// Who the peer says it is.
+    pub(super) user: Option<Box<[u8]>>,
+    /// What its account gives it, once it was let in.
+    pub(super) grant: Option<Box<Grant>>,
+    pub(super) ipv4: Option<Lease<Ipv4Addr>>,
+    pub(super) ipv6: Option<Lease<Ipv6Addr>>,
+    pub(super) up: Option<Box<Up>>,
+    /// Packets received when that was last looked at, and when there were more than before.
+    heard: (u64, Instant),
+    /// Why it is about to end.
+    ending: Option<Box<Ending>>,
+}
+
+impl Reactor<'_> {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new_session(
+        &mut self,
+        now: Instant,
+        key: Key,
+        profile: Arc<Profile>,
+        peer: SocketAddr,
+        dial: Option<usize>,
+        calling: Option<Vec<u8>>,
+        called: Option<Vec<u8>>,
+    ) {
+        self.count += 1;
+        let session = Session {
+            serial: self.count << 32 | u64::from(key.0) << 16 | u64::from(key.1),
+            profile,
+            peer,
+            dial,
+            since: now,
+            timer: self.timers.insert(Owner::Session(key)),
+            calling: calling.map(Into::into),
+            called: called.map(Into::into),
+            socket: None,
+            link: None,
+            user: None,
+            grant: None,
+            ipv4: None,
+            ipv6: None,
+            up: None,
+            heard: (0, now),
+            ending: None,
+        };
+        self.sessions.insert(key, session);
+    }
+
+    /// Makes the driver's session. Both ids have to be known.
+    pub(super) fn open_driver_session(&mut self, key: Key, lns: bool, sequencing: bool) -> Result<()> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
+        let ids = key.ids().and_then(|(tunnel, session)| self.endpoint.peer_ids(tunnel, session));
+        let Some((peer_tunnel, peer_session)) = ids else { return Ok(()) };
+        let ids = SessionIds {
+            tunnel_id: key.0,
+            session_id: key.1,
+            peer_tunnel_id: peer_tunnel.get(),
+            peer_session_id: peer_session.get(),
+        };
+        let socket = self.driver.session(ids).doing(|| format!("session {key}"))?;
+        let profile = &session.profile;
+        let reorder = i32::try_from(profile.reorder_timeout.as_millis()).unwrap_or(i32::MAX);
+        for (option, value) in [
+            (SocketOption::LnsMode, i32::from(lns)),
+            (SocketOption::SendSeq, i32::from(profile.send_sequence || sequencing)),
+            (SocketOption::RecvSeq, i32::from(profile.require_sequence || sequencing)),
+            (SocketOption::ReorderTo, reorder),
+        ] {
+            // 0 is what it has.
+            if value != 0 {
+                socket.set(option, value).doing(|| format!("session {key}: {option:?}"))?;
+            }
+        }
+        socket.pass_up().doing(|| format!("session {key}"))?;
+        session.socket = Some(socket);
+        Ok(())
+    }
+
+    /// The call is connected: PPP begins.
+    pub(super) fn call_up(&mut self, now: Instant, key: Key, connected: Connected) {
+        let opened = match self.sessions.get(&key) {
+            None => return,
+            Some(session) if session.socket.is_none() => self.open_driver_session(key, false, false),
+            // RFC 2661 §5.4: the LAC requires sequence numbers, and both ends use them.
+            Some(session) if connected.sequencing_required => {
+                let options = [SocketOption::SendSeq, SocketOption::RecvSeq];
+                let socket = session.socket.as_ref();
+                let set = |option| socket.map_or(Ok(()), |socket| socket.set(option, 1));
+                options.into_iter().try_for_each(set).doing(|| format!("session {key}: sequence numbers"))
+            }
+            Some(_) => Ok(()),
+        };
+        if let Err(error) = opened {
+            let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, "no data path");
+            let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
+            return self.hang_up_because(now, key, cause, ending);
+        }
+        let seed = seed(&mut self.rng);
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let mut link = Box::new(Link::new(session.profile.ppp.clone(), seed));
+        match connected.proxy {
+            Some(proxy) if session.dial.is_none() => link.open_with_proxy(now, &proxy_of(*proxy)),
+            _ => link.open(now),
+        }
+        session.link = Some(link);
+        if let Some(dial) = session.dial {
+            self.dial_step(dial, Step::Link);
+        }
+        self.touched.push(key);
+    }
+
+    pub(super) fn frame_received(&mut self, now: Instant, ids: SessionIds, frame: &[u8]) {
+        let key = Key::from(ids);
+        self.trace_frame(false, frame);
+        // A frame that comes before the call is connected comes again.
+        let Some(link) = self.sessions.get_mut(&key).and_then(|session| session.link.as_mut()) else {
+            return;
+        };
+        link.handle_frame(now, frame);
+        self.touched.push(key);
+        self.pump(now);
+    }
+
+    /// The interface was deleted, or the tunnel's socket failed.
+    pub(super) fn driver_session_gone(&mut self, now: Instant, ids: SessionIds) {
+        let why = "its interface has gone: someone deleted it";
+        let cause = Cause::new(CdnResult::CARRIER_LOST);
+        self.hang_up_because(now, ids.into(), cause, Ending::here(TerminateCause::NAS_ERROR, why));
+        self.pump(now);
+    }
+
+    /// Sends and tells what a link has, and sees to its timer.
+    pub(super) fn drain(&mut self, now: Instant, key: Key) {
+        let mut frame = std::mem::take(&mut self.frame);
+        while let Some(session) = self.sessions.get_mut(&key)
+            && let Some(link) = &mut session.link
+        {
+            if link.poll_transmit(&mut frame) {
+                if let Some(socket) = &session.socket
+                    && let Err(error) = socket.send(&frame)
+                {
+                    debug!("session {key}: {error}");
+                }
+                self.trace_frame(true, &frame);
+            } else if let Some(event) = link.poll_event() {
+                self.link_event(now, key, event);
+            } else {
+                break;
+            }
+        }
+        self.frame = frame;
+        self.arm(key);
+    }
+
+    fn arm(&mut self, key: Key) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let link = session.link.as_ref().and_then(|link| link.poll_timeout()).map(|(at, _)| at);
+        let limits = session.limit().map(|(at, _)| at);
+        self.timers.arm(session.timer, [link, limits].into_iter().flatten().min());
+    }
+
+    pub(super) fn session_timeout(&mut self, now: Instant, key: Key) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let received = session.socket.as_ref().and_then(|socket| socket.stats().ok());
+        if let Some(stats) = received
+            && stats.rx(Rx::Packets) > session.heard.0
+        {
+            session.heard = (stats.rx(Rx::Packets), now);
+            if let Some((tunnel, _)) = key.ids() {
+                self.endpoint.data_received(now, tunnel);
+            }
+            if let Some(link) = &mut session.link {
+                link.data_received(now);
+            }
+        }
+        if let Some(link) = &mut session.link {
+            link.handle_timeout(now);
+            self.touched.push(key);
+        }
+        if let Some((at, ending)) = session.limit()
+            && at <= now
+        {
+            let why = ending.why.clone();
+            session.ending = Some(Box::new(ending));
+            if let Some(link) = &mut session.link {
+                link.close(now, &why);
+            }
+        }
+        self.arm(key);
+    }
+
+    fn link_event(&mut self, now: Instant, key: Key, event: Event) {
+        debug!("session {key}: {event}");
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        match event {
+            Event::LcpUp { local_auth, .. } => {
+                if let (Some(dial), Some(_)) = (session.dial, local_auth) {
+                    self.dial_step(dial, Step::Authentication);
+                }
+            }
+            Event::Authenticate(request) => {
+                session.user = Some(request.name.clone());
+                let request = AccessRequest {
+                    session: session.serial,
+                    request: *request,
+                    peer: session.peer,
+                    calling_number: session.calling.clone(),
+                    called_number: session.called.clone(),
+                    profile: session.profile.name.clone(),
+                };
+                let reply = Reply::new(session.serial, self.answers.clone());
+                self.aaa.authenticate(request, reply);
+            }
+            Event::Authenticated => {}
+            Event::Network { .. } => {
+                if let Some(dial) = session.dial {
+                    self.dial_step(dial, Step::Network);
+                }
+                self.negotiate_network(now, key);
+            }
+            Event::Ipv4Up { local, peer, dns } => {
+                let dns = dns.into_iter().flatten().map(IpAddr::V4).collect();
+                self.network_up(now, key, IpAddr::V4(local), IpAddr::V4(peer), dns);
+            }
+            Event::Ipv6Up { local, peer } => {
+                let (local, peer) = (local.link_local(), peer.link_local());
+                self.network_up(now, key, IpAddr::V6(local), IpAddr::V6(peer), Vec::new());
+            }
+            Event::Ipv4Down => self.network_down(key, true),
+            Event::Ipv6Down => self.network_down(key, false),
+            Event::Ipv4Refused(_) | Event::Ipv6Refused(_) => {}
+            Event::Identification(_) | Event::TimeRemaining(_) => {}
+            Event::Down(reason) => {
+                let ending = Ending::of_link(&reason);
+                let mut cause = Cause::new(match reason {
+                    ppp::Reason::Closed => CdnResult::ADMINISTRATIVE,
+                    _ => CdnResult::CARRIER_LOST,
+                });
+                cause.ppp = Some(ppp_cause(&reason));
+                self.hang_up_because(now, key, cause, ending);
+            }
+        }
+    }
+
+    /// The accounts have answered.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let now = self.clock.now();
+        let key = Key((answer.session >> 16) as u16, answer.session as u16);
+        let session = self.sessions.get_mut(&key).filter(|session| session.serial == answer.session);
+        let Some(session) = session else {
+            // The session has ended meanwhile; whoever counts sessions has to know.
+            return self.account_stop_of_lost(answer);
+        };
+        if let ppp::auth::Verdict::Accept { .. } = answer.access.verdict {
+            session.grant = Some(Box::new(answer.access.grant));
+        }
+        if let Some(link) = &mut session.link {
+            link.authenticated(now, answer.access.verdict);
+            self.touched.push(key);
+        }
+    }
+
+    fn account_stop_of_lost(&mut self, answer: Answer) {
+        if let ppp::auth::Verdict::Accept { .. } = answer.access.verdict {
+            let words = "the session ended before it was let in".into();
+            let kind = RecordKind::Stop { cause: TerminateCause::LOST_CARRIER, words };
+            self.aaa.account(Record {
+                session: answer.session,
+                user: Box::default(),
+                kind,
+                address: None,
+                ipv6_prefix: None,
+                time: std::time::Duration::ZERO,
+                traffic: Traffic::default(),
+            });
+        }
+    }
+
+    /// Authentication is done: which addresses are to be agreed on.
+    fn negotiate_network(&mut self, now: Instant, key: Key) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let network = if session.dial.is_some() {
+            Ok(client_network(&session.profile))
+        } else {
+            server_network(session, &mut self.pools)
+        };
+        let Some(link) = &mut session.link else { return };
+        match network {
+            Ok(network) => link.network(now, network),
+            Err(error) => {
+                warn!("session {key}: {error}");
+                session.ending = Some(Box::new(Ending {
+                    cause: TerminateCause::SERVICE_UNAVAILABLE,
+                    failure: Failed::Address,
+                    why: error.to_string(),
+                }));
+                let mut cause = Cause::new(CdnResult::NO_FACILITIES);
+                cause.message = "no address is free".into();
+                cause.ppp = Some(PppCause {
+                    code: CauseCode::NO_ADDRESS,
+                    protocol: ppp::Protocol::IPCP.0,
+                    direction: Direction::LOCAL,
+                    message: String::new(),
+                });
+                link.close(now, "no address is free");
+                self.hang_up(now, key, cause);
+            }
+        }
+        self.touched.push(key);
+    }
+
+    /// Ends a link in words that its peer may show; the call ends with it.
+    pub(super) fn close_link(&mut self, now: Instant, key: Key, cause: TerminateCause, why: &str) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.ending = Some(Box::new(Ending::here(cause, why)));
+        match &mut session.link {
+            Some(link) => {
+                link.close(now, why);
+                self.touched.push(key);
+            }
+            None => self.hang_up(now, key, Cause::new(CdnResult::ADMINISTRATIVE)),
+        }
+    }
+
+    pub(super) fn hang_up_because(
+        &mut self,
+        now: Instant,
+        key: Key,
+        cause: Cause<CdnResult>,
+        ending: Ending,
+    ) {
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.ending.get_or_insert_with(|| Box::new(ending));
+        }
+        self.hang_up(now, key, cause);
+    }
+
+    pub(super) fn hang_up(&mut self, now: Instant, key: Key, cause: Cause<CdnResult>) {
+        if let Some((tunnel, session)) = key.ids() {
+            // The peer may have ended it meanwhile.
+            let _ = self.endpoint.hang_up(now, tunnel, session, cause);
+        }
+    }
+
+    /// Gives back all that a session has. Its call has ended.
+    pub(super) fn end_session(&mut self, now: Instant, key: Key, ending: Ending) {
+        let Some(mut session) = self.sessions.remove(&key) else { return };
+        let ending = session.why(ending);
+        self.timers.remove(session.timer);
+        let traffic = session.traffic();
+        let was_up = session.up.is_some();
+        // First: frames for a session whose interface has gone would be reported as dropped.
+        session.socket = None;
+        if let Some(up) = session.up.take() {
+            self.take_down(key, &session, &up, &ending, traffic);
+        }
+        if let Some(grant) = session.grant.take() {
+            self.aaa.account(Record {
+                session: session.serial,
+                user: session.user.clone().unwrap_or_default(),
+                kind: RecordKind::Stop { cause: ending.cause, words: ending.why.clone() },
+                address: session.ipv4.as_ref().map(Lease::address),
+                ipv6_prefix: session.ipv6.as_ref().and_then(|lease| Prefix::of(lease.address().into(), 64)),
+                time: now.since(session.since),
+                traffic,
+            });
+            drop(grant);
+        }
+        if let Some(lease) = session.ipv4.take() {
+            self.pools.ipv4.give(lease);
+        }
+        if let Some(lease) = session.ipv6.take() {
+            self.pools.ipv6.give(lease);
+        }
+        self.notice(Notice::SessionDown {
+            tunnel_id: key.0,
+            session_id: key.1,
+            user: session.user.as_deref().map(text),
+            why: ending.why.clone(),
+            seconds: now.since(session.since).as_secs_f64(),
+            rx_bytes: traffic.rx_bytes,
+            tx_bytes: traffic.tx_bytes,
+        });
+        if let Some(dial) = session.dial {
+            self.dial_session_down(now, dial, &ending, was_up);
+        }
+    }
+}
+
+impl Session {
+    /// The next limit of the account or profile, and how it ends the session.
+    fn limit(&self) -> Option<(Instant, Ending)> {
+        let up = self.up.as_ref().filter(|_| self.ending.is_none())?.since;
+        let grant = self.grant.as_deref();
+        let session = grant.and_then(|grant| grant.session_timeout).or(self.profile.session_timeout);
+        let idle = grant.and_then(|grant| grant.idle_timeout).or(self.profile.idle_timeout);
+        let session = session.map(|time| {
+            (up + time, Ending::here(TerminateCause::SESSION_TIMEOUT, "its time is up (session-timeout)"))
+        });
+        let idle = idle.map(|time| {
+            let last = up.max(self.heard.1);
+            (last + time, Ending::here(TerminateCause::IDLE_TIMEOUT, "it was idle (idle-timeout)"))
+        });
+        session.into_iter().chain(idle).min_by_key(|(at, _)| *at)
+    }
+
+    /// Why it has ended, if its call ended like this: what was known before counts more.
+    fn why(&mut self, call: Ending) -> Ending {
+        if let Some(known) = self.ending.take() {
+            return *known;
+        }
+        let Some(link) = &mut self.link else { return call };
+        let authenticating = link.phase() == Phase::Authenticate && self.dial.is_some();
+        // It may have known, and waited for an answer of the peer.
+        link.lower_down();
+        while let Some(event) = link.poll_event() {
+            if let Event::Down(reason) = event
+                && reason != ppp::Reason::LowerDown
+            {
+                return Ending::of_link(&reason);
+            }
+        }
+        match call.failure {
+            Failed::Refused if authenticating => call.while_authenticating(),
+            _ => call,
+        }
+    }
+
+    /// The peer's interface identifier on a shared interface, where each has to have its own.
+    pub(super) fn shared_id(&self) -> Option<InterfaceId> {
+        let shared = matches!(self.profile.interface, InterfaceChoice::Shared { .. });
+        InterfaceId::new(self.serial).filter(|_| shared && self.profile.ipv6)
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        let stats = self.socket.as_ref().and_then(|socket| socket.stats().ok()).unwrap_or_default();
+        Traffic {
+            rx_packets: stats.rx(Rx::Packets),
+            rx_bytes: stats.rx(Rx::Bytes),
+            tx_packets: stats.tx(Tx::Packets),
+            tx_bytes: stats.tx(Tx::Bytes),
+        }
+    }
+}
+
+fn client_network(profile: &Profile) -> ppp::config::Network {
+    let local = profile.local_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    ppp::config::Network {
+        ipv4: Some(ppp::config::Ipv4 { local, ..ppp::config::Ipv4::default() }),
+        ipv6: profile.ipv6.then(ppp::config::Ipv6::default),
+    }
+}
+
+fn server_network(
+    session: &mut Session,
+    pools: &mut crate::pool::Pools,
+) -> std::result::Result<ppp::config::Network, crate::pool::Error> {
+    let grant = session.grant.as_deref();
+    let user = session.user.as_deref().unwrap_or_default();
+    let profile = &*session.profile;
+    if session.ipv4.is_none() && profile.local_address.is_some() {
+        let fixed = grant.and_then(|grant| grant.address);
+        let pool = grant.and_then(|grant| grant.pool.as_deref()).or(profile.pool.as_deref());
+        session.ipv4 = match (fixed, pool) {
+            (Some(address), _) => Some(pools.ipv4.take_fixed(address)?),
+            (None, Some(pool)) => Some(pools.ipv4.take(pool, user)?),
+            (None, None) => None,
+        };
+    }
+    if session.ipv6.is_none() && profile.ipv6 {
+        let fixed = grant.and_then(|grant| grant.ipv6_prefix).map(|prefix| prefix.address());
+        session.ipv6 = match (fixed, profile.ipv6_pool.as_deref()) {
+            (Some(IpAddr::V6(prefix)), _) => Some(pools.ipv6.take_fixed(prefix)?),
+            (_, Some(pool)) => Some(pools.ipv6.take(pool, user)?),
+            _ => None,
+        };
+    }
+    let dns: Vec<_> = profile
+        .dns
+        .iter()
+        .filter_map(|ip| match ip {
+            IpAddr::V4(ip) => Some(*ip),
+            IpAddr::V6(_) => None,
+        })
+        .collect();
+    let two = |list: &[Ipv4Addr]| [list.first().copied(), list.get(1).copied()];
+    let ipv4 = profile.local_address.zip(session.ipv4.as_ref()).map(|(local, lease)| ppp::config::Ipv4 {
+        local,
+        accept_local: false,
+        peer: Some(lease.address()),
+        dns: two(&dns),
+        nbns: two(&profile.nbns),
+        want_dns: false,
+    });
+    let local = session.shared_id().map(|_| SHARED_ID);
+    let ipv6 = profile.ipv6.then(|| ppp::config::Ipv6 { local, peer: session.shared_id() });
+    Ok(ppp::config::Network { ipv4, ipv6 })
+}
+
+fn proxy_of(proxy: l2tp_control::Proxy) -> ppp::config::Proxy {
+    ppp::config::Proxy {
+        initial_received_lcp: proxy.initial_received_lcp,
+        last_sent_lcp: proxy.last_sent_lcp,
+        last_received_lcp: proxy.last_received_lcp,
+        authen_type: proxy.authen_type.map(|kind| kind.0),
+        authen_name: proxy.authen_name,
+        authen_challenge: proxy.authen_challenge,
+        authen_id: proxy.authen_id,
+        authen_response: proxy.authen_response,
+    }
+}

@@ -1,0 +1,173 @@
+//! What the control connections tell, and what becomes of it in the driver.
+
+use std::sync::Arc;
+
+use l2tp_control::wire::{CdnResult, ErrorCode, StopResult};
+use l2tp_control::{By, Cause, Event, Instant, PeerInfo, Request};
+use l2tp_data::id::{SessionId, TunnelId};
+use pppol2tp::{TunnelConfig, TunnelSocket};
+use tracing::{debug, warn};
+
+use super::Reactor;
+use super::ending::Ending;
+use super::sessions::Key;
+use crate::accounts::TerminateCause;
+use crate::config::Profile;
+use crate::notice::Notice;
+
+/// Tunnels that may be kept in mind after their end before it is looked at which need it no more.
+const LEAVING: usize = 64;
+
+/// An established tunnel.
+pub(super) struct Tunnel {
+    /// The driver's. Dropped, it is not gone: its UDP socket has others.
+    pub(super) socket: Option<Box<dyn TunnelSocket>>,
+    pub(super) peer: Box<PeerInfo>,
+    pub(super) profile: Arc<Profile>,
+    pub(super) since: Instant,
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            socket.delete();
+        }
+    }
+}
+
+impl Reactor<'_> {
+    pub(super) fn control_event(&mut self, now: Instant, event: Event) {
+        debug!("{event}");
+        match event {
+            Event::TunnelUp { tunnel, peer } => self.tunnel_up(now, tunnel, peer),
+            Event::TunnelDown { tunnel, stranger, reason } => {
+                let peer = match (self.tunnels.get(&tunnel), &stranger) {
+                    (Some(tunnel), _) => Some(tunnel.peer.path.peer),
+                    (None, Some(stranger)) => Some(stranger.path.peer),
+                    (None, None) => None,
+                };
+                if reason.by == By::Peer {
+                    self.leave(tunnel);
+                }
+                let ending = Ending::of_tunnel(&reason);
+                let sessions: Vec<_> =
+                    self.sessions.range(Key::all_of(tunnel)).map(|(key, _)| *key).collect();
+                for key in sessions {
+                    self.end_session(now, key, ending.clone());
+                }
+                self.tunnels.remove(&tunnel);
+                self.notice(Notice::TunnelDown { tunnel_id: tunnel.get(), peer, why: reason.to_string() });
+                self.dial_tunnel_down(now, tunnel, &ending);
+            }
+            Event::CallOffered { tunnel, session, request } => {
+                self.call_offered(now, tunnel, session, *request)
+            }
+            Event::CallAccepted { .. } => {}
+            Event::CallUp { tunnel, session, peer_session, connected } => {
+                let key = Key::new(tunnel, session);
+                let (tunnel_id, session_id) = (tunnel.get(), session.get());
+                self.notice(Notice::CallUp { tunnel_id, session_id, peer_session_id: peer_session.get() });
+                self.call_up(now, key, *connected);
+            }
+            Event::CallDown { tunnel, session, reason } => {
+                self.end_session(now, Key::new(tunnel, session), Ending::of_call(&reason));
+            }
+            // There is no asynchronous line here whose characters could be escaped, and none with errors.
+            Event::LinkInfo { .. } | Event::LineErrors { .. } => {}
+        }
+    }
+
+    fn tunnel_up(&mut self, now: Instant, tunnel: TunnelId, peer: Box<PeerInfo>) {
+        let profile = match self.dials.profile(tunnel) {
+            Some(profile) => Some(profile),
+            None => self.profile_of(&peer),
+        };
+        let Some(profile) = profile else {
+            // The configuration was read again after the peer's SCCRQ was taken.
+            let cause = Cause::new(StopResult::NOT_AUTHORISED);
+            return self.close_tunnel(now, tunnel, cause);
+        };
+        let config = TunnelConfig {
+            tunnel_id: tunnel.get(),
+            peer_tunnel_id: peer.tunnel_id.get(),
+            peer: peer.path.peer,
+            local: peer.path.local,
+            accept_zero_id: false,
+        };
+        let made = self.sockets.get(peer.path.socket).map(|udp| udp.tunnel(config));
+        let socket = match made {
+            Some(Ok(socket)) => Some(socket),
+            Some(Err(error)) => {
+                warn!("tunnel {}: {error}", tunnel.get());
+                let words = "the data path cannot be set up";
+                let cause = Cause::error(StopResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
+                return self.close_tunnel(now, tunnel, cause);
+            }
+            None => None,
+        };
+        self.notice(Notice::TunnelUp {
+            tunnel_id: tunnel.get(),
+            peer_tunnel_id: peer.tunnel_id.get(),
+            peer: peer.path.peer,
+            host_name: text(&peer.host_name),
+            vendor_name: text(&peer.vendor_name),
+            authenticated: peer.authenticated,
+        });
+        self.tunnels.insert(tunnel, Tunnel { socket, peer, profile, since: now });
+        self.dial_tunnel_up(now, tunnel);
+    }
+
+    fn profile_of(&self, peer: &PeerInfo) -> Option<Arc<Profile>> {
+        let fits = |rule: &&crate::config::Peer| {
+            let rule = l2tp_control::config::PeerRule {
+                host_name: rule.host_name.clone(),
+                network: rule.network,
+                policy: rule.policy.clone(),
+            };
+            rule.fits(&peer.host_name, peer.path.peer.ip())
+        };
+        self.settings.peers.iter().find(fits).map(|rule| rule.profile.clone())
+    }
+
+    pub(super) fn close_tunnel(&mut self, now: Instant, tunnel: TunnelId, cause: Cause<StopResult>) {
+        // It may have ended meanwhile.
+        let _ = self.endpoint.close(now, tunnel, cause);
+        self.leave(tunnel);
+    }
+
+    /// Takes note that a tunnel's peer has to hear, or to be answered, before the daemon ends.
+    fn leave(&mut self, tunnel: TunnelId) {
+        if self.leaving.len() >= LEAVING && self.leaving.len().is_power_of_two() {
+            self.leaving.retain(|tunnel| !self.endpoint.is_settled(*tunnel));
+        }
+        self.leaving.insert(tunnel);
+    }
+
+    fn call_offered(&mut self, now: Instant, tunnel: TunnelId, session: SessionId, request: Request) {
+        let Request::Incoming(call) = request else {
+            let words = "there is no line here to call out on";
+            let mut cause = Cause::new(CdnResult::NO_FACILITIES_EVER);
+            cause.message = words.into();
+            return self.hang_up(now, Key::new(tunnel, session), cause);
+        };
+        let Some(entry) = self.tunnels.get(&tunnel) else { return };
+        let (profile, peer) = (entry.profile.clone(), entry.peer.path.peer);
+        let key = Key::new(tunnel, session);
+        self.new_session(now, key, profile, peer, None, call.calling, call.called);
+        if let Err(error) = self.open_driver_session(key, true, false) {
+            warn!("session {key}: {error}");
+            let words = "the data path cannot be set up";
+            let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
+            let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
+            return self.hang_up_because(now, key, cause, ending);
+        }
+        // It may have ended meanwhile.
+        let _ = self.endpoint.accept(now, tunnel, session);
+    }
+}
+
+/// Octets of the network as text that a terminal can show.
+pub(super) fn text(octets: &[u8]) -> String {
+    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    String::from_utf8_lossy(octets).chars().map(visible).collect()
+}

@@ -1,0 +1,134 @@
+//! Where the thread *up* leaves what it has received: with the owner of the UDP socket, with the reader of
+//! a session or unit, or on an interface.
+
+use std::io::{IoSlice, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use l2tp_data::frame::{self, Class, Frame};
+use l2tp_data::session;
+use l2tp_data::stats::Rx;
+
+use super::coalesce::Output;
+use super::log::{Dump, Log};
+use super::queue::Inbox;
+use super::state::{FRAMES, Interface, Session, Sink, Udp};
+use super::up::{RxSession, RxUnit};
+use super::{mss, table, vnet};
+use crate::sys::Received;
+use crate::{DebugMask, PassedUp, Reason};
+
+/// Leaves a datagram to the owner of the UDP socket.
+pub(super) fn pass_up(udp: &Udp, message: &Received, bytes: &[u8], reason: Reason, log: &Log, now: u64) {
+    if udp.mask().has(DebugMask::DATA) {
+        let text = format_args!("recv {} bytes, {reason:?}, passing up:{}", bytes.len(), Dump(bytes, 16));
+        log.debug(now, udp.local, text);
+    }
+    let counters = &udp.counters;
+    let (counter, dropped) = match reason {
+        Reason::Control => (&counters.control, &counters.control_dropped),
+        Reason::Short => (&counters.short, &counters.other_dropped),
+        Reason::Version => (&counters.version, &counters.other_dropped),
+        _ => (&counters.unknown_session, &counters.other_dropped),
+    };
+    counter.add(1);
+    let passed = || PassedUp { datagram: bytes.into(), from: message.from, local: message.local, reason };
+    if !udp.passed.push(reason == Reason::Control, passed) {
+        dropped.add(1);
+        log.dropped(udp.local, "passed_up_dropped");
+    }
+}
+
+/// Hands frames to their readers and packets to interfaces, and counts what they refuse.
+pub(super) struct Writer<'a> {
+    pub(super) sockets: &'a [Option<Arc<Udp>>],
+    pub(super) sessions: &'a [Option<RxSession>],
+    pub(super) interfaces: &'a [Option<Arc<Interface>>],
+    pub(super) log: &'a Log,
+    pub(super) now: u64,
+}
+
+impl<'a> Writer<'a> {
+    fn discard(&self, session: &Session, reason: Rx) {
+        session::discard(reason, &Sink { session, log: self.log, now: self.now });
+    }
+
+    /// Leaves a frame to its reader: `inbox`'s, or the UDP socket's owner if the session passes up.
+    fn queue(&self, session: &Arc<Session>, inbox: &Inbox<Box<[u8]>, 1>, frame: impl FnOnce() -> Box<[u8]>) {
+        let taken = match self.sockets.get(session.tunnel.udp_slot as usize) {
+            Some(Some(udp)) if session.passes_up.load(Relaxed) => udp.pass_up(session, frame),
+            _ => inbox.push(0, FRAMES, frame),
+        };
+        if !taken {
+            self.discard(session, Rx::QueueFull);
+        }
+    }
+
+    /// Hands a frame to whom it is for, unless that is the interface: then the unit, and the frame, which
+    /// is ready for it.
+    #[inline]
+    pub(super) fn classify(&self, slot: u32, bytes: &mut [u8]) -> Option<(&'a RxUnit, Frame)> {
+        let entry = self.sessions.get(slot as usize)?.as_ref()?;
+        let session = &entry.shared;
+        let Some(unit) = &entry.unit else {
+            if session.mask().has(DebugMask::DATA) {
+                self.log.debug(self.now, &**session, "not bound, queued for its reader");
+            }
+            self.queue(session, &session.inbox, || (&*bytes).into());
+            return None;
+        };
+        match Frame::parse(bytes) {
+            Ok(Frame { class: Class::Control, protocol, information }) => {
+                let frame = || [&protocol.to_be_bytes(), &bytes[information..]].concat().into();
+                self.queue(session, &unit.state.inbox, frame);
+            }
+            Ok(frame) => {
+                let packet = &mut bytes[frame.information..];
+                let spoofed = |sources: &[_]| {
+                    let source = table::inner_address(packet, false);
+                    !source.is_some_and(|source| table::contains(sources, source))
+                };
+                if unit.sources.as_deref().is_some_and(spoofed) {
+                    self.discard(session, Rx::Spoofed);
+                    return None;
+                }
+                if unit.state.mss_clamp {
+                    // What comes from the network has a whole checksum.
+                    mss::clamp(packet, &vnet::Header::default(), || unit.state.mtu(&session.tunnel));
+                }
+                return Some((unit, frame));
+            }
+            Err(frame::Bad::Short) => self.discard(session, Rx::ShortFrame),
+            Err(frame::Bad::InnerVersion) => self.discard(session, Rx::BadInner),
+        }
+        None
+    }
+}
+
+impl Writer<'_> {
+    pub(super) fn write_single(&mut self, interface: &Interface, session: u32, packet: &[u8]) {
+        let parts = [IoSlice::new(&[0; vnet::LEN]), IoSlice::new(packet)];
+        self.write(interface.slot, session, 1, &parts[usize::from(!interface.vnet)..]);
+    }
+}
+
+impl Output for Writer<'_> {
+    fn write(&mut self, interface: u32, session: u32, packets: u32, parts: &[IoSlice<'_>]) {
+        if let Some(Some(interface)) = self.interfaces.get(interface as usize) {
+            match (&interface.tun).write_vectored(parts) {
+                Ok(_) => return,
+                Err(error) if packets > 1 && error.raw_os_error() == Some(libc::EINVAL) => {
+                    let udp = parts[0].get(1) == Some(&vnet::GSO_UDP_L4);
+                    let (merge, kind) =
+                        if udp { (&interface.merge_udp, "UDP") } else { (&interface.merge, "TCP") };
+                    merge.store(false, Relaxed);
+                    tracing::info!(target: "pppol2tp", "{}: takes no {kind} super-packets: {error}", interface.name);
+                }
+                Err(_) => {}
+            }
+        }
+        if let Some(Some(entry)) = self.sessions.get(session as usize) {
+            (0..packets).for_each(|_| self.discard(&entry.shared, Rx::Interface));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Our client calls l2tpns, which asks FreeRADIUS; before that, Linux does, so that the bed is known to work.
+//!
+//! ```text
+//!   ol2tp connect, or guest 2 ── br0 ── namespace 3: l2tpns ── FreeRADIUS
+//! ```
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use interop::PATIENCE;
+use interop::daemon::Daemon;
+use interop::iperf3::{self, Way};
+use interop::l2tpns::{INNER, L2tpns};
+use interop::lan::Lan;
+use interop::log::with;
+use interop::uml::Uml;
+use interop::xl2tpd::{Auth, Settings, Xl2tpd};
+use ol2tp::exit::Code;
+use ol2tpd::Notice;
+
+const SECRET: &str = "tunnel secret";
+const USER: (&str, &str) = ("alice", "wonderland");
+
+#[test]
+fn l2tpns_is_called_by_linux() {
+    let (lan, server) = bed();
+    let guest = Uml::boot(&lan, 2).expect("a guest");
+    let settings = Settings { user: USER, auth: Auth::Chap, secret: Some(SECRET), sequence: false };
+    let client = Xl2tpd::lac(&guest, server.address, settings).expect("xl2tpd");
+    let (_, there) = client.up().expect("IPCP");
+    assert_eq!(there, INNER);
+    guest.run(&format!("ping -q -c 5 -i 0.1 -W 5 {INNER}")).expect("echoes");
+}
+
+#[test]
+fn l2tpns_by_chap_with_secret_receives_for_30_s() {
+    moves("chap", SECRET, Way::Up);
+}
+
+#[test]
+fn l2tpns_by_pap_without_secret_sends_for_30_s() {
+    moves("pap", "", Way::Down);
+}
+
+#[test]
+fn l2tpns_ends() {
+    let (lan, server) = bed();
+    let client = connect(&lan, &server, "chap", SECRET, USER.1).expect("the command");
+    up(&client).expect("a session");
+    server.terminate().expect("it runs");
+    client.ends(Code::Ended).expect("its end");
+}
+
+#[test]
+fn l2tpns_is_killed() {
+    let (lan, server) = bed();
+    let client = connect(&lan, &server, "chap", SECRET, USER.1).expect("the command");
+    up(&client).expect("a session");
+    server.kill().expect("it runs");
+    client.ends(Code::Lost).expect("its end");
+}
+
+#[test]
+fn l2tpns_refuses_a_wrong_password() {
+    let (lan, server) = bed();
+    for auth in ["chap", "pap"] {
+        let client = connect(&lan, &server, auth, SECRET, "looking glass").expect("the command");
+        client.ends(Code::Password).expect("its end");
+    }
+}
+
+#[test]
+fn l2tpns_has_another_secret() {
+    let (lan, server) = bed();
+    let client = connect(&lan, &server, "chap", "wrong", USER.1).expect("the command");
+    client.ends(Code::Secret).expect("its end");
+}
+
+fn bed() -> (Lan, L2tpns) {
+    let lan = Lan::new().expect("a network");
+    let server = L2tpns::start(&lan, 3, SECRET, &[USER]).expect("l2tpns and FreeRADIUS");
+    (lan, server)
+}
+
+/// A client that notices within 5 s that its peer is gone.
+fn connect<'a>(
+    lan: &'a Lan,
+    server: &L2tpns,
+    auth: &str,
+    secret: &str,
+    password: &str,
+) -> io::Result<Daemon<'a>> {
+    let secret = if secret.is_empty() { String::new() } else { format!("secret = \"{secret}\"\n") };
+    let configuration = format!(
+        "[connect.l2tpns]\nhost = \"{}\"\nuser = \"{}\"\npassword = \"{password}\"\nauth = [\"{auth}\"]\n\
+         {secret}dns = \"none\"\necho-interval = \"1s\"\necho-failures = 5\nretransmissions = 3\n",
+        server.address, USER.0
+    );
+    Daemon::start(&lan.here, &["connect", "-c", "FILE", "l2tpns"], &configuration)
+}
+
+/// Waits for the session. Returns the client's address.
+fn up(client: &Daemon) -> io::Result<Ipv4Addr> {
+    client.told(|notice| match notice {
+        Notice::SessionUp { local: IpAddr::V4(local), remote, .. } if *remote == INNER => Some(*local),
+        _ => None,
+    })
+}
+
+fn moves(auth: &str, secret: &str, way: Way) {
+    let (lan, server) = bed();
+    let client = connect(&lan, &server, auth, secret, USER.1).expect("the command");
+    let local = up(&client).expect("a session");
+    server.radius.log.find(PATIENCE, with("Login OK: [alice")).expect("FreeRADIUS was asked");
+    lan.here.run(&format!("ping -q -c 5 -i 0.1 -W 5 {INNER}")).expect("echoes");
+    server.host.run(&format!("ping -q -c 5 -i 0.1 -W 5 {local}")).expect("echoes");
+
+    let peer = iperf3::serve_on(&server.host).expect("iperf3");
+    iperf3::run(&lan.here, INNER, way, 30).expect("TCP");
+    assert!(peer.wait(PATIENCE).expect("iperf3").success());
+    client.stop().expect("a good end");
+    server.lns.log.find(PATIENCE, with("Received StopCCN")).expect("it is told");
+}

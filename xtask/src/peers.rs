@@ -1,0 +1,166 @@
+//! `cargo xtask peers`: other people's programs to test with, out of Debian's archive.
+//!
+//! ```text
+//!   target/peers/sid       xl2tpd, pppd and kl2tpd, and User-Mode Linux, a kernel with PPPoL2TP for them
+//!   target/peers/bookworm  l2tpns, which later suites lack, and FreeRADIUS
+//! ```
+//!
+//! Each is a root directory for chroot(2): packages unpacked, not installed. The system and its sources
+//! stay as they are.
+
+use std::path::Path;
+use std::{fs, io};
+
+use crate::install::{self, packages};
+use crate::process::{command, probe, run as execute, target};
+
+/// Set up other people's programs to test with, in target/peers.
+///
+/// Unpacks packages of Debian sid (270 MB) and bookworm (130 MB) there, once.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+/// Sets up all of them; the errors of those that cannot be had.
+pub(crate) fn run(_: &Args) -> Result<(), String> {
+    let errors: Vec<_> = [&SID, &BOOKWORM].iter().filter_map(|root| set_up(root).err()).collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
+}
+
+/// A root directory of unpacked packages.
+pub(crate) struct Root {
+    /// Debian's suite.
+    suite: &'static str,
+    /// Whom it is for.
+    peers: &'static str,
+    /// Packages; what they depend on comes along.
+    packages: &'static [&'static str],
+    /// What finishes it, in there; it has to succeed.
+    finish: &'static str,
+}
+
+/// xl2tpd, pppd and kl2tpd, with a kernel for them and what its init needs.
+pub(crate) const SID: Root = Root {
+    suite: "sid",
+    peers: "xl2tpd, pppd, kl2tpd and User-Mode Linux",
+    packages: &[
+        "base-files",
+        "coreutils",
+        "dash",
+        "go-l2tp",
+        "iperf3",
+        "iproute2",
+        "iputils-ping",
+        "kmod",
+        "mount",
+        "perl-base",
+        "ppp",
+        "sed",
+        "user-mode-linux",
+        "xl2tpd",
+    ],
+    // modprobe looks for modules where those of any kernel are.
+    finish: "mkdir /host && ln -s uml/modules /usr/lib/modules && test -x /usr/bin/linux.uml && pppd --version",
+};
+
+/// l2tpns and FreeRADIUS.
+pub(crate) const BOOKWORM: Root = Root {
+    suite: "bookworm",
+    peers: "l2tpns and FreeRADIUS",
+    packages: &["coreutils", "dash", "freeradius", "l2tpns"],
+    finish: "mkdir /dev /host /proc /run /tmp && ln -sf /host/ip_pool /etc/l2tpns && freeradius -v",
+};
+
+/// How often the archive is asked: a mirror in the midst of an update has holes.
+const ATTEMPTS: u32 = 3;
+
+/// Sees to a root directory.
+pub(crate) fn set_up(root: &Root) -> Result<(), String> {
+    let Root { suite, peers, packages: names, finish } = root;
+    let cache = target().join("peers");
+    let (directory, stamp) = (cache.join(suite), cache.join(format!("{suite}.packages")));
+    // What it was made from.
+    let made = format!("{}\n{finish}\n", names.join("\n"));
+    if directory.is_dir() && fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == made) {
+        println!("{peers}: in {}", directory.display());
+        return Ok(());
+    }
+    println!("missing: {peers}");
+    packages(install::PEERS)?;
+    let work = cache.join(format!("{suite}.new"));
+    make(root, &work)
+        .and_then(|()| {
+            empty(&directory)?;
+            fs::rename(work.join("root"), &directory).map_err(|error| at(&directory, error))?;
+            fs::write(&stamp, made).map_err(|error| at(&stamp, error))?;
+            empty(&work)
+        })
+        .map_err(|error| {
+            let remedy = "as root, with Debian's archive in reach, cargo xtask peers";
+            format!("cannot set up {peers} ({error}, see above): {remedy}")
+        })
+}
+
+/// Makes it in `work/root`.
+fn make(root: &Root, work: &Path) -> Result<(), String> {
+    let attempt = |count: u32| {
+        println!("fetching from Debian {}, attempt {count} of {ATTEMPTS}", root.suite);
+        fetch(root, work).inspect_err(|error| println!("failed: {error}"))
+    };
+    (1..ATTEMPTS).find_map(|count| attempt(count).ok()).map_or_else(|| attempt(ATTEMPTS), Ok)?;
+    probe(command("chroot").arg(work.join("root")).args(["/bin/sh", "-c", root.finish]))
+}
+
+/// Unpacks the packages and what they depend on to `work/root`, by an apt of its own in `work`.
+fn fetch(root: &Root, work: &Path) -> Result<(), String> {
+    // What an attempt before has left.
+    empty(work)?;
+    for place in ["lists/partial", "cache/archives/partial", "root"] {
+        let place = work.join(place);
+        fs::create_dir_all(&place).map_err(|error| at(&place, error))?;
+    }
+    let source = format!(
+        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian {} main\n",
+        root.suite
+    );
+    for (name, text) in [("sources.list", &*source), ("status", "")] {
+        fs::write(work.join(name), text).map_err(|error| at(&work.join(name), error))?;
+    }
+    let apt_get = |arguments: &str| {
+        let mut apt_get = command("apt-get --quiet -o Acquire::Retries=3 -o APT::Sandbox::User=root");
+        apt_get.args(["-o", "Dir::Etc::sourceparts=-", "-o", "Acquire::Languages=none"]);
+        for (option, place) in [
+            ("Dir::Etc::sourcelist", "sources.list"),
+            ("Dir::State::status", "status"),
+            ("Dir::State::lists", "lists"),
+            ("Dir::Cache", "cache"),
+        ] {
+            apt_get.arg("-o").arg(format!("{option}={}", work.join(place).display()));
+        }
+        apt_get.args(arguments.split(' '));
+        apt_get
+    };
+    execute(&mut apt_get("update --error-on=any"))?;
+    let install = "install --yes --download-only --no-install-recommends";
+    execute(&mut apt_get(&format!("{install} {}", root.packages.join(" "))))?;
+
+    let archives = work.join("cache/archives");
+    let entries = fs::read_dir(&archives).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut files: Vec<_> = entries.map_err(|error| at(&archives, error))?.iter().map(|e| e.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "deb"));
+    // The links to /usr first, which base-files brings.
+    files.sort_by_key(|file| (!file.to_string_lossy().contains("/base-files_"), file.clone()));
+    println!("unpacking {} packages", files.len());
+    files.iter().try_for_each(|file| probe(command("dpkg --extract").arg(file).arg(work.join("root"))))
+}
+
+/// Removes a directory that may be there.
+fn empty(directory: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(directory, error)),
+        _ => Ok(()),
+    }
+}
+
+fn at(path: &Path, error: io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
