@@ -24,7 +24,11 @@ pub fn log(verbose: u8, filter: Option<&str>) -> Result<()> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     // The journal of systemd has a clock of its own.
-    if std::env::var_os("JOURNAL_STREAM").is_some() { log.without_time().init() } else { log.init() }
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        log.without_time().init()
+    } else {
+        log.init()
+    }
     Ok(())
 }
 

@@ -126,6 +126,9 @@ pub trait SessionSocket: Send + Sync {
     fn stats(&self) -> Result<Stats>;
     /// Sends a PPP frame that starts with its protocol; FF 03 and the L2TP header are added.
     fn send(&self, frame: &[u8]) -> Result<()>;
+    /// Waits until all frames given to [`send`](Self::send) have been handed to the UDP socket, so that
+    /// what is sent there next comes after them.
+    fn flush(&self) -> Result<()>;
     /// The next frame received while no unit is bound, FF 03 taken off, cut to the buffer: its whole
     /// length. `None` if there is none now; [`Errno::Io`] while a unit is bound.
     fn recv(&self, buffer: &mut [u8]) -> Result<Option<usize>>;

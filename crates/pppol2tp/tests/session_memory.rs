@@ -1,5 +1,5 @@
 //! What an idle session costs: 20,000 of them that pass up, with units on one shared interface. The one test
-//! of this file, without a harness, because the allocator that counts is the whole process's.
+//! of this file, because the allocator that counts is the whole process's.
 #![allow(clippy::print_stdout)]
 
 mod common;
@@ -20,13 +20,14 @@ const SESSIONS: u16 = 20_000;
 /// Bytes that one may take: in a tunnel with all others, and with a tunnel of its own.
 const LIMITS: [(&str, u16, usize); 2] = [("one tunnel", 1, 1024), ("a tunnel each", SESSIONS, 2048)];
 
-fn main() {
+#[test]
+fn netns_an_idle_session_takes_little() {
     assert!(in_use(|| Box::new([0u8; 1000])).1 >= 1000, "the allocator does not count");
     in_netns(|| {
         for (name, tunnels, limit) in LIMITS {
             let each = each(tunnels);
             println!("{name}: {each} bytes for each of {SESSIONS} idle sessions");
-            assert!(each <= limit, "{limit} at the most");
+            assert!(each <= limit, "{name}: {each} bytes for each session; {limit} at the most");
         }
     });
 }

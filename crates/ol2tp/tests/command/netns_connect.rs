@@ -5,7 +5,7 @@ use ol2tp::bed::{Bed, RIGHT6};
 use ol2tpd::notice::{Notice, Step};
 
 use crate::home::{Ended, Home};
-use crate::vpn::{PASSWORD, USER, connect, ping_both, ping_link, serve};
+use crate::vpn::{PASSWORD, USER, connect, ping_both, ping_link, serve, until_up};
 
 /// Steps and their order, of the JSON lines of a connection.
 fn steps(ended: &Ended) -> Vec<Step> {
@@ -26,7 +26,7 @@ fn pings_are_answered_both_ways_and_the_client_ends_in_good_order() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut server = serve(&right, &["--secret", "open"]);
         let mut client = connect(&left, &["--secret", "open", "--dns", "none"]);
-        let (here, there) = (client.until_up(), server.until_up());
+        let (here, there) = until_up(&mut client, &mut server);
         assert_eq!((here.v4.0, here.v4.1), (there.v4.1, there.v4.0));
         assert_eq!((here.v6.0, here.v6.1), (there.v6.1, there.v6.0));
         assert_eq!(here.v4, ("10.64.0.10".parse().unwrap(), "10.64.0.1".parse().unwrap()));
@@ -85,7 +85,7 @@ fn over_ipv6_to_a_server_whose_sessions_share_an_interface() {
         let socket = format!("/run/{n}.sock");
         let arguments = ["connect", &host, "--json", "--user", USER, "--dns", "none", "--socket", &socket];
         let mut client = left.start_as(PASSWORD, &arguments);
-        let (here, there) = (client.until_up(), server.until_up());
+        let (here, there) = until_up(&mut client, &mut server);
         assert_eq!(there.interface, "l2tp0");
         if n == 1 {
             ping_both(left.space, &here);

@@ -6,7 +6,7 @@ use ol2tpd::Notice;
 use ol2tpd::notice::Failed;
 
 use crate::home::Home;
-use crate::vpn::{connect, ping_both};
+use crate::vpn::{connect, ping_both, until_up};
 
 /// A client that notices within a second or two that the server has gone.
 const CLIENT: &str = r#"
@@ -69,8 +69,7 @@ fn a_killed_client_is_noticed_by_the_server_which_takes_its_address_back() {
     server.until_listening();
     let (left_before, right_before) = (left.traces(), right.traces());
     let mut client = connect(&left, &["--dns", "none"]);
-    client.until_up();
-    server.until_up();
+    until_up(&mut client, &mut server);
     client.signal(Signal::SIGKILL);
     assert_eq!(client.ended().code, Some(-9));
     server.until_down();
@@ -79,7 +78,8 @@ fn a_killed_client_is_noticed_by_the_server_which_takes_its_address_back() {
 
     // There is one address only, and it can be had again.
     let mut client = connect(&left, &["--dns", "none"]);
-    ping_both(left.space, &client.until_up());
+    let (here, _) = until_up(&mut client, &mut server);
+    ping_both(left.space, &here);
     client.stop();
     assert_eq!(left.traces(), left_before);
 }
@@ -111,7 +111,8 @@ fn a_persistent_client_comes_back_when_the_server_does() {
         assert!((0.75..=1.25).contains(&retry.unwrap()), "{retry:?}");
         server = right.start(&SERVE);
         server.until_listening();
-        ping_both(left.space, &client.until_up());
+        let (here, _) = until_up(&mut client, &mut server);
+        ping_both(left.space, &here);
     }
     client.stop();
     server.stop();

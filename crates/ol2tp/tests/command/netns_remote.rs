@@ -7,7 +7,7 @@ use ol2tpd::Notice;
 use serde_json::Value;
 
 use crate::home::{Home, Running};
-use crate::vpn::{PASSWORD, connect, ping_both, serve};
+use crate::vpn::{PASSWORD, connect, ping_both, serve, until_up};
 
 const SERVE: [&str; 4] = ["serve", "-c", "/etc/ol2tp.toml", "--json"];
 
@@ -37,7 +37,7 @@ fn show_tells_of_tunnels_sessions_and_users() {
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
     let mut server = serve(&right, &["--secret", "open"]);
     let mut client = connect(&left, &["--secret", "open", "--dns", "none"]);
-    let (here, there) = (client.until_up(), server.until_up());
+    let (here, there) = until_up(&mut client, &mut server);
     ping_both(left.space, &here);
 
     let tunnel = &show(&right, "tunnels")["tunnels"][0];
@@ -94,13 +94,11 @@ fn disconnect_ends_what_is_named_and_nothing_else() {
             "/run/other.sock",
         ],
     );
-    let berta = other.until_up();
-    server.until_up();
+    let (berta, _) = until_up(&mut other, &mut server);
 
     for how in ["user", "interface", "tunnel", "session"] {
         let mut client = connect(&left, &["--dns", "none"]);
-        client.until_up();
-        let session = server.until_up();
+        let (_, session) = until_up(&mut client, &mut server);
         let (tunnel, number) = (session.ids.0.to_string(), session.ids.1.to_string());
         let arguments = match how {
             "user" => vec!["--user", "anna"],
@@ -163,8 +161,7 @@ fn events_are_told_until_the_daemon_ends() {
     let mut text = right.start(&["events"]);
     until_they_follow(&mut server, &mut [&mut json, &mut text]);
     let mut client = connect(&left, &["--dns", "none"]);
-    client.until_up();
-    let session = server.until_up();
+    let (_, session) = until_up(&mut client, &mut server);
     client.stop();
     server.until_down();
     server.stop();
@@ -193,7 +190,7 @@ fn the_file_is_read_again_while_sessions_go_on() {
     let mut server = right.start(&SERVE);
     server.until_listening();
     let mut anna = connect(&left, &["--dns", "none"]);
-    let session = anna.until_up();
+    let (session, _) = until_up(&mut anna, &mut server);
     let berta =
         ["connect", "192.0.2.2", "--json", "--user", "berta", "--dns", "none", "--socket", "/run/b.sock"];
     assert_eq!(left.start_as(PASSWORD, &berta).ended().code, Some(14), "she is not in the file");

@@ -5,7 +5,7 @@ use ol2tp::bed::{Bed, RIGHT};
 use pppol2tp::Prefix;
 
 use crate::home::{Home, RESOLV_CONF, Traces};
-use crate::vpn::{connect, serve};
+use crate::vpn::{connect, ping_all, ping_both, serve, until_up};
 
 /// 198.51.100.0 and 203.0.113.0 as /proc/net/route has them.
 const NETWORK: &str = "006433C6";
@@ -74,15 +74,15 @@ fn a_default_route_takes_all_but_the_way_to_the_server() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
     let before = left.traces();
-    let _server = serve(&right, &[]);
+    let mut server = serve(&right, &[]);
     // What nobody but the server knows.
     let far = Prefix { address: "198.51.100.7".parse().unwrap(), len: 32 };
     bed.right.own_prefix(far).unwrap();
     let mut client = connect(&left, &["--default-route", "--dns", "none"]);
-    let session = client.until_up();
-    crate::vpn::ping_both(left.space, &session);
-    crate::vpn::ping_all(left.space, far.address);
-    crate::vpn::ping_all(left.space, RIGHT.into());
+    let (session, _) = until_up(&mut client, &mut server);
+    ping_both(left.space, &session);
+    ping_all(left.space, far.address);
+    ping_all(left.space, RIGHT.into());
     client.stop();
     is_as_before(&left, &before);
 }

@@ -12,8 +12,9 @@ use crate::home::{Home, Running, Session};
 pub(crate) const USER: &str = "anna";
 pub(crate) const PASSWORD: &str = "sesame";
 
-const REQUESTS: Requests =
-    Requests { count: 5, interval: Duration::from_millis(2), patience: Duration::from_secs(5) };
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const REQUESTS: Requests = Requests { count: 5, interval: Duration::from_millis(2), patience: PATIENCE };
 
 /// A server for `anna`, with a pool of two addresses, in IPv4 and IPv6.
 pub(crate) fn serve(home: &Home<'_>, more: &[&str]) -> Running {
@@ -43,17 +44,27 @@ pub(crate) fn connect(home: &Home<'_>, more: &[&str]) -> Running {
     home.start_as(PASSWORD, &arguments)
 }
 
+/// Waits until a session is up at both ends: what either says of it.
+pub(crate) fn until_up(client: &mut Running, server: &mut Running) -> (Session, Session) {
+    (client.until_up(), server.until_up())
+}
+
 /// Pings the other end of a session, in IPv4 and IPv6; every request has to be answered.
 pub(crate) fn ping_both(space: &Space, session: &Session) {
     ping_all(space, session.v4.1);
     ping_link(space, session);
 }
 
-/// Pings the link-local address of the other end; every request has to be answered.
+/// Pings the link-local address of the other end; every request has to be answered. The first ones need
+/// not: the kernel takes up link-local addresses some time after they were given, at either end.
 pub(crate) fn ping_link(space: &Space, session: &Session) {
     let IpAddr::V6(address) = session.v6.1 else { panic!("{session:?}") };
     let scope = space.enter(|| Ok(if_nametoindex(session.interface.as_str())?)).unwrap();
-    ping(space, SocketAddrV6::new(address, 0, 0, scope).into());
+    let target = SocketAddrV6::new(address, 0, 0, scope).into();
+    let first = Requests { count: 1, patience: Duration::from_millis(50), ..REQUESTS };
+    let answered = || ping_in_scope(space, target, first).unwrap().complete();
+    assert!((0..200).any(|_| answered()), "{target} does not answer");
+    ping(space, target);
 }
 
 /// Pings an address; every request has to be answered.

@@ -72,7 +72,8 @@ impl End {
                     let tunnel = udp.tunnel(config)?;
                     let session = driver.session(ids)?;
                     let interface = Interface::Own { name: "ppp%d".into() };
-                    let unit = session.unit(UnitConfig { interface, mtu: Some(MTU), ..UnitConfig::default() })?;
+                    let unit =
+                        session.unit(UnitConfig { interface, mtu: Some(MTU), ..UnitConfig::default() })?;
                     unit.set_up(true)?;
                     for (ours, theirs) in [(v4(number), v4(3 - number)), (v6(number), v6(3 - number))] {
                         unit.add_address(Prefix::host(ours), Some(theirs))?;

@@ -91,7 +91,7 @@ impl Advertiser {
         })
     }
 
-    /// Advertises to a session, at once and then from time to time. `session` is any number that tells
+    /// Advertises to a session, soon and then from time to time. `session` is any number that tells
     /// sessions apart; what it was told before is replaced.
     pub fn add(&mut self, now: Instant, session: u64, link: Link, advertisement: Advertisement) {
         self.forget(session);
@@ -99,7 +99,6 @@ impl Advertiser {
         self.due.insert((timing.due(), session));
         self.links.insert((link.index, link.peer), session);
         self.sessions.insert(session, Session { link, advertisement, timing });
-        self.handle_timeout(now);
     }
 
     /// Ends it, and tells the peer that the prefix is no more (RFC 4861 §6.2.5). The interface may be gone.

@@ -2,7 +2,7 @@
 //!
 //! | what happens | the next advertisement |
 //! |---|---|
-//! | the session begins | at once |
+//! | the session begins | a second later, for the peer's interface may not be up yet: one that is solicits |
 //! | one of the first two is sent | 16 s later |
 //! | a later one is sent | between 200 s and 600 s later |
 //! | a solicitation comes | within 0.5 s, but 3 s after the last at the earliest; or as planned, if that is sooner |
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use l2tp_data::time::Instant;
 
+/// Before the first.
+const BEGIN: Duration = Duration::from_secs(1);
 /// MAX_INITIAL_RTR_ADVERTISEMENTS.
 const FIRST: u8 = 3;
 /// MAX_INITIAL_RTR_ADVERT_INTERVAL.
@@ -32,7 +34,7 @@ pub(super) struct Timing {
 
 impl Timing {
     pub(super) fn new(now: Instant) -> Self {
-        Self { due: now, last: None, first: FIRST }
+        Self { due: now + BEGIN, last: None, first: FIRST }
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -65,8 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn begins_at_once() {
-        assert_eq!(Timing::new(at(7)).due(), at(7));
+    fn begins_a_second_later_or_when_it_is_solicited() {
+        let mut timing = Timing::new(at(7));
+        assert_eq!(timing.due(), at(1007));
+        timing.solicited(at(8), 0);
+        assert_eq!(timing.due(), at(8));
     }
 
     #[test]

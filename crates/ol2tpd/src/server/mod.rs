@@ -63,7 +63,10 @@ use crate::notify::Notify;
 use crate::pool::Pools;
 use crate::serve::Control;
 
-/// How long peers are waited for when the daemon ends.
+/// How long the ends of links are waited for when the daemon ends, before their tunnels are closed: a peer
+/// that hears of the tunnel first has no time left to hear why.
+const LINKS: Duration = Duration::from_secs(1);
+/// How long peers are waited for in all.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How long scripts are waited for then.
 const SCRIPTS: Duration = Duration::from_secs(10);
@@ -182,6 +185,10 @@ struct Reactor<'a> {
 
 /// The daemon ends.
 struct Farewell {
+    /// When tunnels are closed, whichever links are not over.
+    links: Instant,
+    /// They are.
+    closing: bool,
     /// When it ends, whoever has not answered.
     until: Instant,
     outcome: Outcome,
@@ -321,7 +328,8 @@ impl<'a> Reactor<'a> {
         batch: &mut Vec<(u32, PassedUp)>,
         stop: &tokio::sync::Notify,
     ) -> Woken {
-        let ends = self.farewell.as_ref().map(|farewell| farewell.until);
+        let ends = self.farewell.as_ref();
+        let ends = ends.map(|farewell| if farewell.closing { farewell.until } else { farewell.links });
         let advertisement = self.advertiser.as_ref().and_then(|router| router.advertiser.poll_timeout());
         let next = [self.endpoint.poll_timeout(), self.timers.next(), advertisement, ends];
         let next = next.into_iter().flatten().min();
@@ -410,7 +418,7 @@ impl<'a> Reactor<'a> {
     fn stop(&mut self, outcome: Outcome) {
         let now = self.clock.now();
         if let Some(farewell) = &mut self.farewell {
-            farewell.until = now;
+            (farewell.links, farewell.until) = (now, now);
             return;
         }
         self.notice(Notice::ShuttingDown);
@@ -420,13 +428,22 @@ impl<'a> Reactor<'a> {
         for key in self.sessions.keys().copied().collect::<Vec<_>>() {
             self.close_link(now, key, TerminateCause::ADMIN_REBOOT, "this end is shut down");
         }
+        self.farewell = Some(Farewell { links: now + LINKS, closing: false, until: now + FAREWELL, outcome });
         self.pump(now);
+    }
+
+    /// Closes the tunnels, once the links are over or have had their time.
+    fn close_tunnels(&mut self, now: Instant) {
+        let Some(farewell) = &mut self.farewell else { return };
+        if farewell.closing || !self.sessions.is_empty() && now < farewell.links {
+            return;
+        }
+        farewell.closing = true;
         // Of tunnels that are being opened there is no entry here yet.
         let closing: Vec<_> = self.tunnels.keys().copied().chain(self.dials.opening()).collect();
         for tunnel in closing {
             self.close_tunnel(now, tunnel, Cause::new(StopResult::SHUTTING_DOWN));
         }
-        self.farewell = Some(Farewell { until: now + FAREWELL, outcome });
         self.pump(now);
     }
 
@@ -438,7 +455,8 @@ impl<'a> Reactor<'a> {
         {
             self.stop(outcome);
         }
-        let Farewell { until, outcome } = self.farewell.as_ref()?;
+        self.close_tunnels(now);
+        let Farewell { closing: true, until, outcome, .. } = self.farewell.as_ref()? else { return None };
         self.leaving.retain(|tunnel| !self.endpoint.is_settled(*tunnel));
         if !self.leaving.is_empty() {
             if now < *until {

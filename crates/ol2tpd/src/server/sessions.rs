@@ -321,6 +321,10 @@ impl Reactor<'_> {
             Event::Identification(_) | Event::TimeRemaining(_) => {}
             Event::Down(reason) => {
                 let ending = Ending::of_link(&reason);
+                // The link's last words come before the call's end, or nobody hears them.
+                if let Some(Err(error)) = session.socket.as_ref().map(|socket| socket.flush()) {
+                    debug!("session {key}: {error}");
+                }
                 let mut cause = Cause::new(match reason {
                     ppp::Reason::Closed => CdnResult::ADMINISTRATIVE,
                     _ => CdnResult::CARRIER_LOST,

@@ -272,6 +272,10 @@ impl SessionSocket for FakeSession {
         Ok(())
     }
 
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn recv(&self, _: &mut [u8]) -> Result<Option<usize>> {
         Ok(None)
     }

@@ -114,6 +114,7 @@ impl Writer<'_> {
 
 impl Output for Writer<'_> {
     fn write(&mut self, interface: u32, session: u32, packets: u32, parts: &[IoSlice<'_>]) {
+        let mut down = false;
         if let Some(Some(interface)) = self.interfaces.get(interface as usize) {
             match (&interface.tun).write_vectored(parts) {
                 Ok(_) => return,
@@ -124,10 +125,16 @@ impl Output for Writer<'_> {
                     merge.store(false, Relaxed);
                     tracing::info!(target: "pppol2tp", "{}: takes no {kind} super-packets: {error}", interface.name);
                 }
-                Err(_) => {}
+                Err(error) => down = error.raw_os_error() == Some(libc::EIO),
             }
         }
-        if let Some(Some(entry)) = self.sessions.get(session as usize) {
+        let Some(Some(entry)) = self.sessions.get(session as usize) else { return };
+        if down {
+            // So it was set, or is not up yet: nothing to report.
+            for counter in [Rx::Interface, Rx::Errors] {
+                entry.shared.rx[counter as usize].add(packets.into());
+            }
+        } else {
             (0..packets).for_each(|_| self.discard(&entry.shared, Rx::Interface));
         }
     }

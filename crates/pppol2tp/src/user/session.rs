@@ -216,6 +216,10 @@ impl SessionSocket for Socket {
         send(&self.core, &self.session, frame)
     }
 
+    fn flush(&self) -> Result<()> {
+        self.core.down.call(|_| ())
+    }
+
     fn recv(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
         self.receive(buffer, || self.session.inbox.pop())
     }
