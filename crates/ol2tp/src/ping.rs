@@ -112,7 +112,8 @@ fn answer(mut socket: &Socket, target: IpAddr, id: u16, until: Instant) -> io::R
         if left.is_zero() {
             return Ok(None);
         }
-        socket.set_read_timeout(Some(left))?;
+        // What is less than a microsecond would be no limit at all.
+        socket.set_read_timeout(Some(left.max(Duration::from_micros(1))))?;
         let len = match socket.read(&mut buffer) {
             Ok(len) => len,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
