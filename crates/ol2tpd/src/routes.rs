@@ -74,7 +74,6 @@ pub struct Client {
     host: Option<Route>,
     /// What refuses packets that have no way; `None` if the peer is this machine.
     stop: Option<Route>,
-    through: Routes,
 }
 
 impl Client {
@@ -85,8 +84,7 @@ impl Client {
         let peer = peer.to_canonical();
         let doing = || format!("keeping the route to {peer} outside the tunnel");
         let notices = Notices::open().doing(doing)?;
-        let through = Routes { netlink: Arc::clone(&netlink), added: Vec::new() };
-        let mut client = Self { netlink, notices, peer, tunnel: None, host: None, stop: None, through };
+        let mut client = Self { netlink, notices, peer, tunnel: None, host: None, stop: None };
         // A link-local address is reached by its own interface, whatever else is routed.
         if !is_link_local(peer) {
             let way = client.way().doing(doing)?;
@@ -99,15 +97,9 @@ impl Client {
     /// Routes prefixes through the tunnel's interface: all, or on an error none.
     ///
     /// Errors: the tunnel's own packets would go there too, or there is such a route already.
-    pub fn through(&mut self, interface: &str, index: u32, prefixes: &[Prefix]) -> Result<()> {
+    pub fn through(&mut self, interface: &str, index: u32, prefixes: &[Prefix]) -> Result<Routes> {
         self.tunnel = Some(index);
-        let had = self.through.added.len();
-        let added =
-            prefixes.iter().try_for_each(|prefix| self.through.add(interface, index, self.peer, *prefix));
-        if added.is_err() {
-            self.through.cut(had);
-        }
-        added
+        Routes::new(Arc::clone(&self.netlink), interface, index, self.peer, prefixes)
     }
 
     /// Readable when [`follow`](Self::follow) may have something to do.
@@ -197,14 +189,14 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.through.cut(0);
         for route in self.host.iter().chain(&self.stop) {
             remove(&self.netlink, route);
         }
     }
 }
 
-/// Routes to an interface, as a server adds them for a user's prefixes. Dropped: they are removed.
+/// Routes to an interface: a client's, or those that a server adds for a user's prefixes. Dropped: they are
+/// removed.
 pub struct Routes {
     netlink: Arc<Netlink>,
     added: Vec<Route>,
@@ -253,18 +245,13 @@ impl Routes {
         self.added.push(route);
         Ok(())
     }
-
-    /// Removes all but the first so many, the last first.
-    fn cut(&mut self, keep: usize) {
-        for route in self.added.drain(keep..).rev() {
-            remove(&self.netlink, &route);
-        }
-    }
 }
 
 impl Drop for Routes {
     fn drop(&mut self) {
-        self.cut(0);
+        for route in self.added.iter().rev() {
+            remove(&self.netlink, route);
+        }
     }
 }
 

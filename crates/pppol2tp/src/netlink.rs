@@ -115,21 +115,20 @@ impl Netlink {
 
     /// Gives an interface an address; `peer` is the other end of a point-to-point link.
     pub fn add_address(&self, index: u32, address: Prefix, peer: Option<IpAddr>) -> io::Result<()> {
-        let mut message = AddressMessage::default();
-        message.header.family = family(address.address);
-        message.header.index = index;
-        message.header.prefix_len = match peer {
-            Some(peer) => Prefix::host(peer).len,
-            None => address.len,
-        };
-        message.attributes.push(AddressAttribute::Local(address.address));
-        message.attributes.push(AddressAttribute::Address(peer.unwrap_or(address.address)));
+        let mut message = address_message(index, address, peer);
         if address.address.is_ipv6() {
             // A point-to-point link has nobody to ask, and the address is wanted now.
             let flags = netlink_packet_route::address::AddressFlags::Nodad;
             message.attributes.push(AddressAttribute::Flags(flags));
         }
         self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// Takes an address from an interface, given as it was added.
+    ///
+    /// Errors: EADDRNOTAVAIL if it is not there.
+    pub fn remove_address(&self, index: u32, address: Prefix, peer: Option<IpAddr>) -> io::Result<()> {
+        self.request(RouteNetlinkMessage::DelAddress(address_message(index, address, peer)), 0)
     }
 
     /// Routes a prefix to an interface.
@@ -149,4 +148,17 @@ impl Netlink {
         message.attributes.push(RouteAttribute::Oif(index));
         self.request(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
+}
+
+fn address_message(index: u32, address: Prefix, peer: Option<IpAddr>) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(address.address);
+    message.header.index = index;
+    message.header.prefix_len = match peer {
+        Some(peer) => Prefix::host(peer).len,
+        None => address.len,
+    };
+    message.attributes.push(AddressAttribute::Local(address.address));
+    message.attributes.push(AddressAttribute::Address(peer.unwrap_or(address.address)));
+    message
 }

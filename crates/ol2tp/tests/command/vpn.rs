@@ -73,6 +73,11 @@ pub(crate) fn ping_all(space: &Space, target: IpAddr) {
 }
 
 fn ping(space: &Space, target: SocketAddr) {
-    let ping = ping_in_scope(space, target, REQUESTS).unwrap();
+    ping_with(space, target, REQUESTS);
+}
+
+/// The same with these requests.
+pub(crate) fn ping_with(space: &Space, target: SocketAddr, requests: Requests) {
+    let ping = ping_in_scope(space, target, requests).unwrap();
     assert!(ping.complete(), "{target}: {ping:?}");
 }

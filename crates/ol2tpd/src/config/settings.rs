@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use l2tp_control::config::PeerRule;
 pub use l2tp_control::config::{Limits, Network, Policy};
 use ppp::Secret;
 
@@ -61,6 +62,13 @@ pub struct Peer {
     pub profile: Arc<Profile>,
 }
 
+impl Peer {
+    /// Which peers it is for, as the control protocol takes it.
+    pub fn rule(&self) -> PeerRule {
+        PeerRule { host_name: self.host_name.clone(), network: self.network, policy: self.policy.clone() }
+    }
+}
+
 /// How a session is set up.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -94,7 +102,7 @@ pub struct Profile {
     pub reorder_timeout: Duration,
     /// The longest a session may last.
     pub session_timeout: Option<Duration>,
-    /// The longest a session may be without IP traffic.
+    /// The longest a session may be without IP packets from the user.
     pub idle_timeout: Option<Duration>,
 }
 

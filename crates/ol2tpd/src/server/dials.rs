@@ -39,6 +39,8 @@ struct Entry {
     config: Dial,
     timer: TimerId,
     state: State,
+    /// Whether anyone here wants it to be up.
+    wanted: bool,
     step: Step,
     /// Tries since it was up.
     tries: u32,
@@ -53,7 +55,7 @@ enum State {
     Opening(TunnelId),
     Open(TunnelId),
     Waiting(Instant),
-    Finished(Failed, String),
+    Finished(Outcome),
 }
 
 /// The addresses of a host, or why there are none.
@@ -81,7 +83,8 @@ impl Dials {
         self.entries.push(Entry {
             config,
             timer: timers.insert(Owner::Dial(dial)),
-            state: State::Finished(Failed::Local, "it was not begun".into()),
+            state: State::Finished(Outcome::Stopped),
+            wanted: false,
             step: Step::Resolve,
             tries: 0,
             lookups: 0,
@@ -124,10 +127,20 @@ impl Dials {
     pub(super) fn outcome(&self) -> Option<Outcome> {
         let mut outcome = None;
         for entry in &self.entries {
-            let State::Finished(failure, why) = &entry.state else { return None };
-            outcome = Some(Outcome::Failed { failure: *failure, why: why.clone() });
+            let State::Finished(ended) = &entry.state else { return None };
+            outcome = Some(ended.clone());
         }
         outcome
+    }
+}
+
+impl Entry {
+    /// Nobody here wants it any more.
+    fn stop(&mut self) {
+        self.wanted = false;
+        if let State::Waiting(_) | State::Resolving = self.state {
+            self.state = State::Finished(Outcome::Stopped);
+        }
     }
 }
 
@@ -138,53 +151,51 @@ impl Reactor<'_> {
         }
     }
 
-    /// Connections that are new are begun, those that are gone are ended; others follow the new settings
-    /// at the next try.
+    /// Connections that are new are begun, those that are gone are ended, those that wait or have failed try
+    /// again now; the others follow the new settings at the next try.
     pub(super) fn adopt_dials(&mut self) {
-        for config in self.settings.connect.clone() {
-            match self.dials.entries.iter_mut().find(|entry| entry.config.name == config.name) {
-                Some(entry) => entry.config = config,
-                None => {
-                    let dial = self.dials.add(config, &mut self.timers);
-                    self.begin_dial(dial);
-                }
+        for dial in 0..self.dials.entries.len() {
+            let name = &self.dials.config(dial).name;
+            if !self.settings.connect.iter().any(|config| config.name == *name) {
+                self.finish_dial(dial);
             }
         }
-        let wanted = |name: &str| self.settings.connect.iter().any(|config| &*config.name == name);
-        let unwanted: Vec<_> =
-            (0..self.dials.entries.len()).filter(|dial| !wanted(&self.dials.config(*dial).name)).collect();
-        for dial in unwanted {
-            self.finish_dial(dial, "it is not in the configuration any more");
+        for config in self.settings.connect.clone() {
+            let same = |entry: &Entry| entry.config.name == config.name;
+            let dial = match self.dials.entries.iter().position(same) {
+                Some(dial) => dial,
+                None => self.dials.add(config.clone(), &mut self.timers),
+            };
+            let entry = &mut self.dials.entries[dial];
+            entry.config = config;
+            if let State::Waiting(_) | State::Finished(_) = entry.state {
+                entry.tries = 0;
+                self.begin_dial(dial);
+            }
         }
     }
 
+    /// The daemon ends: sessions end as all do.
     pub(super) fn stop_dials(&mut self) {
-        for dial in 0..self.dials.entries.len() {
-            let entry = &mut self.dials.entries[dial];
-            entry.config.persist = None;
-            if let State::Waiting(_) | State::Resolving = entry.state {
-                entry.state = State::Finished(Failed::Local, "it was stopped".into());
-            }
+        for entry in &mut self.dials.entries {
+            entry.stop();
         }
     }
 
     /// Ends a connection for good.
-    fn finish_dial(&mut self, dial: usize, why: &str) {
+    fn finish_dial(&mut self, dial: usize) {
         let now = self.clock.now();
         let entry = &mut self.dials.entries[dial];
-        entry.config.persist = None;
-        match entry.state {
-            State::Opening(tunnel) | State::Open(tunnel) => {
-                self.close_tunnel(now, tunnel, Cause::new(StopResult::CLEAR));
-            }
-            State::Resolving | State::Waiting(_) => entry.state = State::Finished(Failed::Local, why.into()),
-            State::Finished(..) => {}
+        entry.stop();
+        if let State::Opening(tunnel) | State::Open(tunnel) = entry.state {
+            self.close_tunnel(now, tunnel, Cause::new(StopResult::CLEAR));
         }
     }
 
     fn begin_dial(&mut self, dial: usize) {
         let entry = &mut self.dials.entries[dial];
         entry.state = State::Resolving;
+        entry.wanted = true;
         entry.lookups += 1;
         let (host, port, lookup) = (entry.config.host.clone(), entry.config.port, entry.lookups);
         let resolved = self.dials.resolved.clone();
@@ -272,10 +283,13 @@ impl Reactor<'_> {
 
     /// The session has ended, and its tunnel is of no use any more.
     pub(super) fn dial_session_down(&mut self, now: Instant, dial: usize, ending: &Ending, was_up: bool) {
-        let State::Open(tunnel) = self.dials.entries[dial].state else { return };
+        let entry = &self.dials.entries[dial];
+        let State::Open(tunnel) = entry.state else { return };
         let failure = match ending.failure {
             Failed::Silence if was_up => Failed::Lost,
             Failed::Refused | Failed::Address if was_up => Failed::Ended,
+            // The end of the link may be heard before that of the call, which says more.
+            Failed::Ended if !was_up && entry.step == Step::Network => Failed::Address,
             Failed::Ended if !was_up => Failed::Refused,
             failure => failure,
         };
@@ -286,6 +300,10 @@ impl Reactor<'_> {
         } else {
             self.close_tunnel(now, tunnel, cause);
         }
+        let entry = &mut self.dials.entries[dial];
+        let limits = [TerminateCause::SESSION_TIMEOUT, TerminateCause::IDLE_TIMEOUT];
+        // A limit of ours is no failure, unless the connection is to persist.
+        entry.wanted &= !limits.contains(&ending.cause) || entry.config.persist.is_some();
         self.dial_failed(now, dial, failure, ending.why.clone());
     }
 
@@ -293,11 +311,15 @@ impl Reactor<'_> {
     fn dial_failed(&mut self, now: Instant, dial: usize, failure: Failed, why: String) {
         let jitter = self.rng.next_u32();
         let entry = &mut self.dials.entries[dial];
+        if !entry.wanted {
+            entry.state = State::Finished(Outcome::Stopped);
+            return;
+        }
         let wait = entry.config.persist.map(|backoff| pause(backoff, entry.tries, failure, jitter));
         entry.tries = entry.tries.saturating_add(1);
         entry.state = match wait {
             Some(wait) => State::Waiting(now + wait),
-            None => State::Finished(failure, why.clone()),
+            None => State::Finished(Outcome::Failed { failure, why: why.clone() }),
         };
         self.timers.arm(entry.timer, wait.map(|wait| now + wait));
         let (connection, step) = (entry.config.name.to_string(), entry.step);
@@ -340,7 +362,7 @@ impl Reactor<'_> {
     /// Ends a connection's session by the wish of someone here.
     pub(super) fn hang_up_dial(&mut self, dial: usize, key: Key) {
         let now = self.clock.now();
-        self.dials.entries[dial].config.persist = None;
+        self.dials.entries[dial].stop();
         self.close_link(now, key, TerminateCause::ADMIN_RESET, "disconnected");
     }
 }

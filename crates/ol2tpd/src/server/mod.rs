@@ -13,7 +13,8 @@
 //! | `tunnels` | what the control connections tell |
 //! | `sessions` | one PPP session each, from the offer of the call to its end |
 //! | `ending` | why a session ends |
-//! | `up` | a session's interface, addresses, routes, name servers and scripts |
+//! | `network` | a session's interface, addresses and routes |
+//! | `up` | its name servers, router advertisements and scripts, and who is told |
 //! | `dials` | connections of ours: steps, failures, the next try |
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
@@ -21,6 +22,7 @@
 mod dials;
 mod ending;
 mod names;
+mod network;
 mod requests;
 mod sessions;
 mod sockets;
@@ -28,12 +30,12 @@ mod tunnels;
 mod up;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chacha20::ChaCha12Rng;
-use l2tp_control::config::PeerRule;
 use l2tp_control::timers::Timers;
 use l2tp_control::wire::{Message, StopResult};
 use l2tp_control::{Cause, Endpoint, Instant, Path};
@@ -54,7 +56,7 @@ use self::sockets::Sockets;
 use self::tunnels::Tunnel;
 use crate::accounts::{Aaa, Answer, Local, TerminateCause};
 use crate::advert::Advertiser;
-use crate::config::Settings;
+use crate::config::{Peer, Settings};
 use crate::control::Server;
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
@@ -127,11 +129,11 @@ pub fn run(
         let serve = async {
             server.serve(&remote).await;
             stop.notify_one();
-            pending::<()>().await;
+            pending::<Infallible>().await
         };
         let outcome = tokio::select! {
             outcome = reactor.run(&stop) => outcome,
-            () = serve => Ok(Outcome::Stopped),
+            never = serve => match never {},
         };
         reactor.close().await;
         server.close().await;
@@ -516,14 +518,9 @@ impl<'a> Reactor<'a> {
 
 /// What the control protocol is told.
 fn control_config(settings: &Settings) -> l2tp_control::config::Config {
-    let peers = settings.peers.iter().map(|peer| PeerRule {
-        host_name: peer.host_name.clone(),
-        network: peer.network,
-        policy: peer.policy.clone(),
-    });
     l2tp_control::config::Config {
         host_name: settings.host_name.clone(),
-        peers: peers.collect(),
+        peers: settings.peers.iter().map(Peer::rule).collect(),
         limits: settings.limits,
         ..l2tp_control::config::Config::default()
     }

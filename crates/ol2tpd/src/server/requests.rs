@@ -1,6 +1,7 @@
 //! The control API of the daemon, and what is traced.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use l2tp_control::Cause;
@@ -12,6 +13,7 @@ use pppol2tp::Errno;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Reactor;
+use super::network::Network;
 use super::sessions::{Key, Session};
 use super::tunnels::text;
 use crate::accounts::TerminateCause;
@@ -110,7 +112,8 @@ impl Reactor<'_> {
             let view = users.entry(user.clone()).or_insert_with(|| UserView { user, ..UserView::default() });
             let traffic = session.traffic();
             view.sessions.push((key.tunnel_id(), key.session_id()));
-            view.addresses.extend(session.up.iter().flat_map(|up| up.remote.iter().copied()));
+            view.addresses
+                .extend(session.up.iter().flat_map(|up| up.networks().map(|network| network.remote)));
             view.rx_bytes += traffic.rx_bytes;
             view.tx_bytes += traffic.tx_bytes;
         }
@@ -182,12 +185,14 @@ fn ppp_view(now: Instant, session: &Session) -> PppView {
         None => "call".to_owned(),
         Some(phase) => format!("{phase:?}").to_lowercase(),
     };
-    let up = session.up.as_deref();
+    let addresses = |address: fn(&Network) -> IpAddr| {
+        session.up.iter().flat_map(|up| up.networks().map(address)).collect()
+    };
     PppView {
         phase,
         user: session.user.as_deref().map(text),
-        local: up.map(|up| up.local.clone()).unwrap_or_default(),
-        remote: up.map(|up| up.remote.clone()).unwrap_or_default(),
+        local: addresses(|network| network.local),
+        remote: addresses(|network| network.remote),
         calling: session.calling.as_deref().map(text),
         called: session.called.as_deref().map(text),
         seconds: now.since(session.since).as_secs(),

@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use l2tp_control::timers::TimerId;
 use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode};
@@ -24,14 +25,19 @@ use pppol2tp::{SessionIds, SessionSocket, SocketOption};
 use tracing::{debug, warn};
 
 use super::ending::{Ending, ppp_cause};
+use super::network::{self, Up};
 use super::tunnels::text;
-use super::up::{SHARED_ID, Up};
 use super::{Owner, Reactor, seed};
-use crate::accounts::{AccessRequest, Answer, Grant, Record, RecordKind, Reply, TerminateCause, Traffic};
+use crate::accounts::{
+    Access, AccessRequest, Answer, Grant, Record, RecordKind, Reply, TerminateCause, Traffic,
+};
 use crate::config::{InterfaceChoice, Prefix, Profile};
 use crate::error::{Doing, Result};
 use crate::notice::{Failed, Notice, Step};
 use crate::pool::Lease;
+
+/// How often a session that may be idle only so long is looked at in that time.
+const IDLE_LOOKS: u32 = 8;
 
 /// A session by our ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,6 +51,10 @@ impl Key {
     /// All sessions of a tunnel.
     pub(super) fn all_of(tunnel: TunnelId) -> RangeInclusive<Self> {
         Self(tunnel.get(), 0)..=Self(tunnel.get(), u16::MAX)
+    }
+
+    pub(super) fn tunnel(self) -> Option<TunnelId> {
+        TunnelId::new(self.0)
     }
 
     pub(super) fn ids(self) -> Option<(TunnelId, SessionId)> {
@@ -94,10 +104,27 @@ pub(super) struct Session {
     pub(super) ipv4: Option<Lease<Ipv4Addr>>,
     pub(super) ipv6: Option<Lease<Ipv6Addr>>,
     pub(super) up: Option<Box<Up>>,
-    /// Packets received when that was last looked at, and when there were more than before.
-    heard: (u64, Instant),
+    activity: Activity,
     /// Why it is about to end.
     ending: Option<Box<Ending>>,
+}
+
+/// What the counters told when they were last looked at.
+struct Activity {
+    /// When that was.
+    looked: Instant,
+    /// Frames received.
+    received: u64,
+    /// Packets of network protocols that the user at this end or the other has sent.
+    packets: u64,
+    /// When there were more of them than before.
+    busy: Instant,
+}
+
+impl Activity {
+    fn new(now: Instant) -> Self {
+        Self { looked: now, received: 0, packets: 0, busy: now }
+    }
 }
 
 impl Reactor<'_> {
@@ -129,14 +156,14 @@ impl Reactor<'_> {
             ipv4: None,
             ipv6: None,
             up: None,
-            heard: (0, now),
+            activity: Activity::new(now),
             ending: None,
         };
         self.sessions.insert(key, session);
     }
 
     /// Makes the driver's session. Both ids have to be known.
-    pub(super) fn open_driver_session(&mut self, key: Key, lns: bool, sequencing: bool) -> Result<()> {
+    pub(super) fn open_driver_session(&mut self, key: Key, lns: bool) -> Result<()> {
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(()) };
         let ids = key.ids().and_then(|(tunnel, session)| self.endpoint.peer_ids(tunnel, session));
         let Some((peer_tunnel, peer_session)) = ids else { return Ok(()) };
@@ -151,8 +178,8 @@ impl Reactor<'_> {
         let reorder = i32::try_from(profile.reorder_timeout.as_millis()).unwrap_or(i32::MAX);
         for (option, value) in [
             (SocketOption::LnsMode, i32::from(lns)),
-            (SocketOption::SendSeq, i32::from(profile.send_sequence || sequencing)),
-            (SocketOption::RecvSeq, i32::from(profile.require_sequence || sequencing)),
+            (SocketOption::SendSeq, i32::from(profile.send_sequence)),
+            (SocketOption::RecvSeq, i32::from(profile.require_sequence)),
             (SocketOption::ReorderTo, reorder),
         ] {
             // 0 is what it has.
@@ -169,7 +196,7 @@ impl Reactor<'_> {
     pub(super) fn call_up(&mut self, now: Instant, key: Key, connected: Connected) {
         let opened = match self.sessions.get(&key) {
             None => return,
-            Some(session) if session.socket.is_none() => self.open_driver_session(key, false, false),
+            Some(session) if session.socket.is_none() => self.open_driver_session(key, false),
             // RFC 2661 §5.4: the LAC requires sequence numbers, and both ends use them.
             Some(session) if connected.sequencing_required => {
                 let options = [SocketOption::SendSeq, SocketOption::RecvSeq];
@@ -244,18 +271,14 @@ impl Reactor<'_> {
     fn arm(&mut self, key: Key) {
         let Some(session) = self.sessions.get(&key) else { return };
         let link = session.link.as_ref().and_then(|link| link.poll_timeout()).map(|(at, _)| at);
-        let limits = session.limit().map(|(at, _)| at);
-        self.timers.arm(session.timer, [link, limits].into_iter().flatten().min());
+        self.timers.arm(session.timer, link.into_iter().chain(session.next_look()).min());
     }
 
     pub(super) fn session_timeout(&mut self, now: Instant, key: Key) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let received = session.socket.as_ref().and_then(|socket| socket.stats().ok());
-        if let Some(stats) = received
-            && stats.rx(Rx::Packets) > session.heard.0
-        {
-            session.heard = (stats.rx(Rx::Packets), now);
-            if let Some((tunnel, _)) = key.ids() {
+        if session.look(now) {
+            // A tunnel whose sessions hear of their peers needs no HELLO, nor their links an echo.
+            if let Some(tunnel) = key.tunnel() {
                 self.endpoint.data_received(now, tunnel);
             }
             if let Some(link) = &mut session.link {
@@ -266,9 +289,7 @@ impl Reactor<'_> {
             link.handle_timeout(now);
             self.touched.push(key);
         }
-        if let Some((at, ending)) = session.limit()
-            && at <= now
-        {
+        if let Some(ending) = session.limit(now) {
             let why = ending.why.clone();
             session.ending = Some(Box::new(ending));
             if let Some(link) = &mut session.link {
@@ -288,6 +309,14 @@ impl Reactor<'_> {
                 }
             }
             Event::Authenticate(request) => {
+                if session.grant.is_some() && session.user.as_ref() != Some(&request.name) {
+                    // Addresses, limits and the account's records are the first one's.
+                    let verdict = Access::refused("A session cannot change its user").verdict;
+                    if let Some(link) = &mut session.link {
+                        link.authenticated(now, verdict);
+                    }
+                    return;
+                }
                 session.user = Some(request.name.clone());
                 let request = AccessRequest {
                     session: session.serial,
@@ -363,7 +392,7 @@ impl Reactor<'_> {
                 kind,
                 address: None,
                 ipv6_prefix: None,
-                time: std::time::Duration::ZERO,
+                time: Duration::ZERO,
                 traffic: Traffic::default(),
             });
         }
@@ -373,9 +402,9 @@ impl Reactor<'_> {
     fn negotiate_network(&mut self, now: Instant, key: Key) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let network = if session.dial.is_some() {
-            Ok(client_network(&session.profile))
+            Ok(network::client_offer(&session.profile))
         } else {
-            server_network(session, &mut self.pools)
+            network::server_offer(session, &mut self.pools)
         };
         let Some(link) = &mut session.link else { return };
         match network {
@@ -442,22 +471,22 @@ impl Reactor<'_> {
         self.timers.remove(session.timer);
         let traffic = session.traffic();
         let was_up = session.up.is_some();
+        for ipv4 in [true, false] {
+            self.network_closed(key, &session, ipv4, &ending.why);
+        }
         // First: frames for a session whose interface has gone would be reported as dropped.
         session.socket = None;
-        if let Some(up) = session.up.take() {
-            self.take_down(key, &session, &up, &ending, traffic);
-        }
-        if let Some(grant) = session.grant.take() {
+        session.up = None;
+        if session.grant.is_some() {
             self.aaa.account(Record {
                 session: session.serial,
                 user: session.user.clone().unwrap_or_default(),
                 kind: RecordKind::Stop { cause: ending.cause, words: ending.why.clone() },
                 address: session.ipv4.as_ref().map(Lease::address),
-                ipv6_prefix: session.ipv6.as_ref().and_then(|lease| Prefix::of(lease.address().into(), 64)),
+                ipv6_prefix: session.prefix(),
                 time: now.since(session.since),
                 traffic,
             });
-            drop(grant);
         }
         if let Some(lease) = session.ipv4.take() {
             self.pools.ipv4.give(lease);
@@ -481,20 +510,54 @@ impl Reactor<'_> {
 }
 
 impl Session {
-    /// The next limit of the account or profile, and how it ends the session.
-    fn limit(&self) -> Option<(Instant, Ending)> {
-        let up = self.up.as_ref().filter(|_| self.ending.is_none())?.since;
+    /// Looks at the counters: whether something was received since they were last looked at.
+    fn look(&mut self, now: Instant) -> bool {
+        self.activity.looked = now;
+        let Some(stats) = self.socket.as_ref().and_then(|socket| socket.stats().ok()) else { return false };
+        let link = self.link.as_ref().map(|link| link.counters()).unwrap_or_default();
+        // Whoever sends something to the user's address from elsewhere does not make him busy.
+        let packets = match self.dial {
+            Some(_) => stats.tx(Tx::Packets).saturating_sub(link.transmitted.into()),
+            None => stats.rx(Rx::Packets).saturating_sub(link.received.into()),
+        };
+        // The link may have counted a frame already that is not counted here yet, or the other way round.
+        if packets > self.activity.packets {
+            (self.activity.packets, self.activity.busy) = (packets, now);
+        }
+        let received = std::mem::replace(&mut self.activity.received, stats.rx(Rx::Packets));
+        stats.rx(Rx::Packets) > received
+    }
+
+    /// How long the session may last, and how long without IP traffic.
+    fn limits(&self) -> (Option<Duration>, Option<Duration>) {
         let grant = self.grant.as_deref();
         let session = grant.and_then(|grant| grant.session_timeout).or(self.profile.session_timeout);
         let idle = grant.and_then(|grant| grant.idle_timeout).or(self.profile.idle_timeout);
-        let session = session.map(|time| {
-            (up + time, Ending::here(TerminateCause::SESSION_TIMEOUT, "its time is up (session-timeout)"))
-        });
+        (session, idle)
+    }
+
+    /// When to look whether a limit is reached. That of idleness is looked at more often: traffic counts
+    /// from the look that finds it.
+    fn next_look(&self) -> Option<Instant> {
+        let up = self.up.as_ref().filter(|_| self.ending.is_none())?.since;
+        let (session, idle) = self.limits();
         let idle = idle.map(|time| {
-            let last = up.max(self.heard.1);
-            (last + time, Ending::here(TerminateCause::IDLE_TIMEOUT, "it was idle (idle-timeout)"))
+            let often = (time / IDLE_LOOKS).max(Duration::from_secs(1));
+            (up.max(self.activity.busy) + time).min(up.max(self.activity.looked) + often)
         });
-        session.into_iter().chain(idle).min_by_key(|(at, _)| *at)
+        session.map(|time| up + time).into_iter().chain(idle).min()
+    }
+
+    /// The limit that is reached, and how it ends the session.
+    fn limit(&self, now: Instant) -> Option<Ending> {
+        let up = self.up.as_ref().filter(|_| self.ending.is_none())?.since;
+        let (session, idle) = self.limits();
+        let over = |since: Instant, limit: Option<Duration>| limit.is_some_and(|time| since + time <= now);
+        if over(up, session) {
+            return Some(Ending::here(TerminateCause::SESSION_TIMEOUT, "its time is up (session-timeout)"));
+        }
+        over(up.max(self.activity.busy), idle)
+            .then(|| Ending::here(TerminateCause::IDLE_TIMEOUT, "it was idle (idle-timeout)"))
     }
 
     /// Why it has ended, if its call ended like this: what was known before counts more.
@@ -525,6 +588,17 @@ impl Session {
         InterfaceId::new(self.serial).filter(|_| shared && self.profile.ipv6)
     }
 
+    /// The IPv6 prefix that the peer is given.
+    pub(super) fn prefix(&self) -> Option<Prefix> {
+        Prefix::of(self.ipv6.as_ref()?.address().into(), 64)
+    }
+
+    /// The MRU for the interface: what the peer takes; and what we take, because that is the size that our
+    /// TCP announces.
+    pub(super) fn link_mru(&self) -> Option<u16> {
+        self.link.as_ref().map(|link| link.peer_mru().min(self.profile.ppp.mru))
+    }
+
     pub(super) fn traffic(&self) -> Traffic {
         let stats = self.socket.as_ref().and_then(|socket| socket.stats().ok()).unwrap_or_default();
         Traffic {
@@ -534,60 +608,6 @@ impl Session {
             tx_bytes: stats.tx(Tx::Bytes),
         }
     }
-}
-
-fn client_network(profile: &Profile) -> ppp::config::Network {
-    let local = profile.local_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    ppp::config::Network {
-        ipv4: Some(ppp::config::Ipv4 { local, ..ppp::config::Ipv4::default() }),
-        ipv6: profile.ipv6.then(ppp::config::Ipv6::default),
-    }
-}
-
-fn server_network(
-    session: &mut Session,
-    pools: &mut crate::pool::Pools,
-) -> std::result::Result<ppp::config::Network, crate::pool::Error> {
-    let grant = session.grant.as_deref();
-    let user = session.user.as_deref().unwrap_or_default();
-    let profile = &*session.profile;
-    if session.ipv4.is_none() && profile.local_address.is_some() {
-        let fixed = grant.and_then(|grant| grant.address);
-        let pool = grant.and_then(|grant| grant.pool.as_deref()).or(profile.pool.as_deref());
-        session.ipv4 = match (fixed, pool) {
-            (Some(address), _) => Some(pools.ipv4.take_fixed(address)?),
-            (None, Some(pool)) => Some(pools.ipv4.take(pool, user)?),
-            (None, None) => None,
-        };
-    }
-    if session.ipv6.is_none() && profile.ipv6 {
-        let fixed = grant.and_then(|grant| grant.ipv6_prefix).map(|prefix| prefix.address());
-        session.ipv6 = match (fixed, profile.ipv6_pool.as_deref()) {
-            (Some(IpAddr::V6(prefix)), _) => Some(pools.ipv6.take_fixed(prefix)?),
-            (_, Some(pool)) => Some(pools.ipv6.take(pool, user)?),
-            _ => None,
-        };
-    }
-    let dns: Vec<_> = profile
-        .dns
-        .iter()
-        .filter_map(|ip| match ip {
-            IpAddr::V4(ip) => Some(*ip),
-            IpAddr::V6(_) => None,
-        })
-        .collect();
-    let two = |list: &[Ipv4Addr]| [list.first().copied(), list.get(1).copied()];
-    let ipv4 = profile.local_address.zip(session.ipv4.as_ref()).map(|(local, lease)| ppp::config::Ipv4 {
-        local,
-        accept_local: false,
-        peer: Some(lease.address()),
-        dns: two(&dns),
-        nbns: two(&profile.nbns),
-        want_dns: false,
-    });
-    let local = session.shared_id().map(|_| SHARED_ID);
-    let ipv6 = profile.ipv6.then(|| ppp::config::Ipv6 { local, peer: session.shared_id() });
-    Ok(ppp::config::Network { ipv4, ipv6 })
 }
 
 fn proxy_of(proxy: l2tp_control::Proxy) -> ppp::config::Proxy {

@@ -94,16 +94,18 @@ impl Reactor<'_> {
             local: peer.path.local,
             accept_zero_id: false,
         };
-        let made = self.sockets.get(peer.path.socket).map(|udp| udp.tunnel(config));
+        let made = match self.sockets.get(peer.path.socket) {
+            Some(udp) => udp.tunnel(config).map_err(|error| error.to_string()),
+            None => Err("its UDP socket has gone".into()),
+        };
         let socket = match made {
-            Some(Ok(socket)) => Some(socket),
-            Some(Err(error)) => {
-                warn!("tunnel {}: {error}", tunnel.get());
+            Ok(socket) => Some(socket),
+            Err(why) => {
+                warn!("tunnel {}: {why}", tunnel.get());
                 let words = "the data path cannot be set up";
                 let cause = Cause::error(StopResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
                 return self.close_tunnel(now, tunnel, cause);
             }
-            None => None,
         };
         self.notice(Notice::TunnelUp {
             tunnel_id: tunnel.get(),
@@ -118,15 +120,9 @@ impl Reactor<'_> {
     }
 
     fn profile_of(&self, peer: &PeerInfo) -> Option<Arc<Profile>> {
-        let fits = |rule: &&crate::config::Peer| {
-            let rule = l2tp_control::config::PeerRule {
-                host_name: rule.host_name.clone(),
-                network: rule.network,
-                policy: rule.policy.clone(),
-            };
-            rule.fits(&peer.host_name, peer.path.peer.ip())
-        };
-        self.settings.peers.iter().find(fits).map(|rule| rule.profile.clone())
+        let mut peers = self.settings.peers.iter();
+        let fits = peers.find(|rule| rule.rule().fits(&peer.host_name, peer.path.peer.ip()));
+        fits.map(|rule| rule.profile.clone())
     }
 
     pub(super) fn close_tunnel(&mut self, now: Instant, tunnel: TunnelId, cause: Cause<StopResult>) {
@@ -154,7 +150,7 @@ impl Reactor<'_> {
         let (profile, peer) = (entry.profile.clone(), entry.peer.path.peer);
         let key = Key::new(tunnel, session);
         self.new_session(now, key, profile, peer, None, call.calling, call.called);
-        if let Err(error) = self.open_driver_session(key, true, false) {
+        if let Err(error) = self.open_driver_session(key, true) {
             warn!("session {key}: {error}");
             let words = "the data path cannot be set up";
             let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());

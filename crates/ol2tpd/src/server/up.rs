@@ -1,32 +1,31 @@
-//! What a session has while network frames can flow: its interface, addresses, routes, name servers and
-//! scripts. All of it goes with [`Up`].
+//! A session's network comes and goes: addresses, routes, name servers, router advertisements, scripts, and
+//! who is told.
 
 use std::future::{pending, poll_fn};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use l2tp_control::Cause;
 use l2tp_control::Instant;
 use l2tp_control::wire::{CdnResult, ErrorCode};
+use ppp::Phase;
 use ppp::config::InterfaceId;
-use pppol2tp::netlink::Netlink;
-use pppol2tp::{Interface, Prefix, SharedConfig, Unit, UnitConfig};
+use pppol2tp::{Prefix, SharedConfig};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
 use super::Reactor;
 use super::ending::Ending;
+use super::network::{self, Network};
 use super::sessions::{Key, Session};
-use super::tunnels::text;
+use super::tunnels::{Tunnel, text};
 use crate::accounts::{Record, RecordKind, TerminateCause, Traffic};
 use crate::advert::{self, Advertisement, Advertiser};
-use crate::config::{Dial, InterfaceChoice, Range};
+use crate::config::{InterfaceChoice, Range};
 use crate::error::{Doing, Result};
 use crate::hooks::{Facts, Hook};
 use crate::notice::{Notice, Step};
-use crate::routes::{self, Routes};
 use crate::serve::readable;
 
 /// MTU of a shared interface unless the profile says otherwise: what fits 1500 bytes with IPv6, UDP, the
@@ -58,29 +57,6 @@ pub(super) async fn solicited(router: Option<&Router>) {
         // An error is one of the descriptor, which reading it tells.
         Some(router) => drop(router.ready.readable().await),
         None => pending().await,
-    }
-}
-
-/// A session's network.
-pub(super) struct Up {
-    unit: Box<dyn Unit>,
-    pub(super) interface: String,
-    /// Whether it has the interface for itself.
-    own: bool,
-    pub(super) since: Instant,
-    pub(super) local: Vec<IpAddr>,
-    pub(super) remote: Vec<IpAddr>,
-    /// Name servers that the peer told us of.
-    dns: Vec<IpAddr>,
-    /// Routes to what is behind a peer of ours.
-    behind: Vec<Routes>,
-    /// Routes of a connection of ours, and a descriptor that tells of changes around them.
-    client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
-}
-
-impl Up {
-    fn of_family(addresses: &[IpAddr], ipv4: bool) -> Option<IpAddr> {
-        addresses.iter().copied().find(|address| address.is_ipv4() == ipv4)
     }
 }
 
@@ -129,28 +105,21 @@ impl Reactor<'_> {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let first = session.up.is_none();
         let dial = session.dial.map(|dial| self.dials.config(dial));
-        let made = if first { bind(session, dial, &self.netlink, &self.shared, now) } else { Ok(()) };
-        let done = made
-            .and_then(|()| configure(session, local, remote))
-            .and_then(|()| route(session, dial, &self.netlink, local.is_ipv4()));
-        if let Some(dial) = dial
-            && let Some(up) = session.up.as_ref().filter(|_| !dns.is_empty())
-        {
-            self.names.set(dial.dns, &up.interface, &dns, dial.default_route);
-        }
-        if let Err(error) = done {
-            warn!("session {key}: {error}");
+        let bound = match first {
+            true => network::bind(session, dial, &self.netlink, &self.shared, now),
+            false => network::renew(session),
+        };
+        let opened = bound.and_then(|()| network::open(session, dial, &self.netlink, local, remote, &dns));
+        if let Err(error) = opened {
             let words = "the interface cannot be set up";
             let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
-            return self.hang_up_because(
-                now,
-                key,
-                cause,
-                Ending::here(TerminateCause::NAS_ERROR, error.to_string()),
-            );
+            let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
+            return self.hang_up_because(now, key, cause, ending);
         }
-        let Some(up) = &mut session.up else { return };
-        up.dns.extend(&dns);
+        let Some(up) = &session.up else { return };
+        if let Some(dial) = dial.filter(|_| !dns.is_empty()) {
+            self.names.set(dial.dns, &up.interface, &dns, dial.default_route);
+        }
         let notice = Notice::SessionUp {
             tunnel_id: key.tunnel_id(),
             session_id: key.session_id(),
@@ -161,69 +130,69 @@ impl Reactor<'_> {
             remote,
             dns,
         };
-        let dial = session.dial;
-        if let (IpAddr::V6(peer), Some(lease), Some(router)) = (remote, &session.ipv6, &mut self.advertiser) {
+        if let (IpAddr::V6(peer), Some(prefix), Some(router)) =
+            (remote, session.prefix().map(Prefix::from), &mut self.advertiser)
+        {
             let link = advert::Link { index: up.unit.index(), peer: (!up.own).then_some(peer) };
-            let prefix = Prefix { address: lease.address().into(), len: 64 };
-            let dns: Vec<_> = session
-                .profile
-                .dns
-                .iter()
-                .filter_map(|ip| match ip {
-                    IpAddr::V6(ip) => Some(*ip),
-                    IpAddr::V4(_) => None,
-                })
-                .collect();
-            let advertisement = Advertisement::new(Some(prefix), Some(up.unit.mtu()), &dns);
+            let dns = session.profile.dns.iter().filter_map(|ip| match ip {
+                IpAddr::V6(ip) => Some(*ip),
+                IpAddr::V4(_) => None,
+            });
+            let advertisement =
+                Advertisement::new(Some(prefix), Some(up.unit.mtu()), &dns.collect::<Vec<_>>());
             router.advertiser.add(now, session.serial, link, advertisement);
         }
         if first && session.grant.is_some() {
-            let record = start_record(session);
-            self.aaa.account(record);
+            self.aaa.account(start_record(session));
         }
-        self.run_script(key, if local.is_ipv4() { Hook::IpUp } else { Hook::Ipv6Up });
+        let hook = if local.is_ipv4() { Hook::IpUp } else { Hook::Ipv6Up };
+        self.scripts.run(
+            session.serial,
+            hook,
+            &facts(key, session, key.tunnel().and_then(|id| self.tunnels.get(&id))),
+        );
+        let dial = session.dial;
         self.notice(notice);
         if let Some(dial) = dial {
             self.dial_up(dial);
         }
     }
 
-    /// A network protocol is not open any more, while the link goes on.
+    /// A network protocol is not open any more. If that is because the link ends, all goes with the call.
     pub(super) fn network_down(&mut self, key: Key, ipv4: bool) {
-        self.run_script(key, if ipv4 { Hook::IpDown } else { Hook::Ipv6Down });
-        if let Some(up) = self.sessions.get_mut(&key).and_then(|session| session.up.as_mut()) {
-            up.local.retain(|address| address.is_ipv4() != ipv4);
-            up.remote.retain(|address| address.is_ipv4() != ipv4);
-        }
-    }
-
-    /// The end of a session's network.
-    pub(super) fn take_down(
-        &mut self,
-        key: Key,
-        session: &Session,
-        up: &Up,
-        ending: &Ending,
-        traffic: Traffic,
-    ) {
-        if let Some(router) = &mut self.advertiser {
-            router.advertiser.remove(session.serial);
-        }
-        if session.dial.is_some() {
-            self.names.unset(&up.interface);
-        }
-        for (ipv4, hook) in [(true, Hook::IpDown), (false, Hook::Ipv6Down)] {
-            if Up::of_family(&up.local, ipv4).is_some() {
-                let facts = Facts {
-                    reason: ending.why.clone(),
-                    connect_time: self.clock.now().since(up.since),
-                    bytes_in: traffic.rx_bytes,
-                    bytes_out: traffic.tx_bytes,
-                    ..self.facts(key, session, up)
-                };
-                self.scripts.run(session.serial, hook, &facts);
+        let Some(mut session) = self.sessions.remove(&key) else { return };
+        let why = match session.link.as_ref().map(|link| link.phase()) {
+            Some(Phase::Establish | Phase::Authenticate) => Some("the link is negotiated anew"),
+            Some(Phase::Network) => Some("the peer closed it"),
+            Some(Phase::Dead | Phase::Terminate) | None => None,
+        };
+        if let Some(why) = why {
+            self.network_closed(key, &session, ipv4, why);
+            if let Some(up) = &mut session.up {
+                network::close(up, ipv4, &self.netlink);
             }
         }
+        self.sessions.insert(key, session);
+    }
+
+    /// Tells those who have to know that a network protocol is not open any more, if it was.
+    pub(super) fn network_closed(&mut self, key: Key, session: &Session, ipv4: bool, why: &str) {
+        let Some(up) = session.up.as_ref().filter(|up| up.network(ipv4).is_some()) else { return };
+        if let Some(router) = self.advertiser.as_mut().filter(|_| !ipv4) {
+            router.advertiser.remove(session.serial);
+        }
+        if ipv4 && session.dial.is_some() {
+            self.names.unset(&up.interface);
+        }
+        let traffic = session.traffic();
+        let facts = Facts {
+            reason: why.into(),
+            connect_time: self.clock.now().since(up.since),
+            bytes_in: traffic.rx_bytes,
+            bytes_out: traffic.tx_bytes,
+            ..facts(key, session, key.tunnel().and_then(|id| self.tunnels.get(&id)))
+        };
+        self.scripts.run(session.serial, if ipv4 { Hook::IpDown } else { Hook::Ipv6Down }, &facts);
     }
 
     /// Waits until routes around a connection of ours may have changed.
@@ -264,140 +233,39 @@ impl Reactor<'_> {
             Err(error) => warn!("{error}"),
         }
     }
-
-    fn run_script(&self, key: Key, hook: Hook) {
-        let Some(session) = self.sessions.get(&key) else { return };
-        let Some(up) = &session.up else { return };
-        self.scripts.run(session.serial, hook, &self.facts(key, session, up));
-    }
-
-    fn facts(&self, key: Key, session: &Session, up: &Up) -> Facts {
-        let v4 = |addresses: &[IpAddr]| match Up::of_family(addresses, true) {
-            Some(IpAddr::V4(address)) => Some(address),
-            _ => None,
-        };
-        let v6 = |addresses: &[IpAddr]| match Up::of_family(addresses, false) {
-            Some(IpAddr::V6(address)) => Some(address),
-            _ => None,
-        };
-        let octets = |octets: &Option<Box<[u8]>>| octets.as_deref().unwrap_or_default().to_vec();
-        let (tunnel, _) = key.ids().unzip();
-        let tunnel = tunnel.and_then(|id| self.tunnels.get(&id));
-        Facts {
-            interface: up.interface.clone(),
-            local: v4(&up.local),
-            remote: v4(&up.remote),
-            local6: v6(&up.local),
-            remote6: v6(&up.remote),
-            prefix: session.ipv6.as_ref().map(|lease| Prefix { address: lease.address().into(), len: 64 }),
-            dns: up.dns.clone(),
-            tunnel_id: key.tunnel_id(),
-            session_id: key.session_id(),
-            peer: Some(session.peer.ip()),
-            peer_name: tunnel.map(|tunnel| tunnel.peer.host_name.clone()).unwrap_or_default(),
-            user: octets(&session.user),
-            user_is_peer: session.dial.is_none(),
-            calling_number: octets(&session.calling),
-            called_number: octets(&session.called),
-            profile: session.profile.name.to_string(),
-            ..Facts::default()
-        }
-    }
 }
 
-/// Binds a session to its interface.
-fn bind(
-    session: &mut Session,
-    dial: Option<&Dial>,
-    netlink: &Arc<Netlink>,
-    shared: &std::collections::BTreeMap<String, Box<dyn pppol2tp::SharedInterface>>,
-    now: Instant,
-) -> Result<()> {
-    let profile = session.profile.clone();
-    let own = matches!(profile.interface, InterfaceChoice::PerSession { .. });
-    let interface = match &profile.interface {
-        InterfaceChoice::PerSession { name } => Interface::Own { name: name.clone() },
-        InterfaceChoice::Shared { name } => {
-            let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
-            let network =
-                session.ipv6.as_ref().map(|lease| Prefix { address: lease.address().into(), len: 64 });
-            let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
-            let name = shared.get(name).map_or_else(|| name.clone(), |shared| shared.interface());
-            let link_local = session.shared_id().map(|id| Prefix::host(id.link_local().into()));
-            let own = host.into_iter().chain(network).chain(link_local);
-            Interface::Shared { name, addresses: own.chain(grant).collect() }
-        }
+/// What the scripts of a session are told.
+fn facts(key: Key, session: &Session, tunnel: Option<&Tunnel>) -> Facts {
+    let Some(up) = &session.up else { return Facts::default() };
+    let v4 = |address: fn(&Network) -> IpAddr| match up.network(true).map(address) {
+        Some(IpAddr::V4(address)) => Some(address),
+        _ => None,
     };
-    // What the peer takes; and what we take, because that is the size that our TCP announces.
-    let mru = session.link.as_ref().map(|link| link.peer_mru().min(profile.ppp.mru));
-    let config = UnitConfig { interface, mtu: profile.mtu, mru, mss_clamp: profile.mss_clamp };
-    let Some(socket) = &session.socket else { return Ok(()) };
-    // While nothing leads through the tunnel yet.
-    let client = match dial.filter(|dial| dial.default_route || !dial.routes.is_empty()) {
-        Some(_) => {
-            let client = routes::Client::protect(netlink.clone(), session.peer.ip())?;
-            let fd = client.poll_fd().try_clone_to_owned().doing(|| "watching routes".into())?;
-            Some((client, readable(fd)?))
-        }
-        None => None,
+    let v6 = |address: fn(&Network) -> IpAddr| match up.network(false).map(address) {
+        Some(IpAddr::V6(address)) => Some(address),
+        _ => None,
     };
-    let unit = socket.unit(config).doing(|| "making the interface".into())?;
-    let interface = unit.interface();
-    if own {
-        if profile.ipv6 {
-            let prepare = if dial.is_some() { advert::prepare_host } else { advert::prepare_router };
-            prepare(&interface)?;
-        }
-        unit.set_up(true).doing(|| format!("setting interface {interface} up"))?;
+    let octets = |octets: &Option<Box<[u8]>>| octets.as_deref().unwrap_or_default().to_vec();
+    Facts {
+        interface: up.interface.clone(),
+        local: v4(|network| network.local),
+        remote: v4(|network| network.remote),
+        local6: v6(|network| network.local),
+        remote6: v6(|network| network.remote),
+        prefix: session.prefix().map(Prefix::from),
+        dns: up.networks().flat_map(|network| network.dns.iter().copied()).collect(),
+        tunnel_id: key.tunnel_id(),
+        session_id: key.session_id(),
+        peer: Some(session.peer.ip()),
+        peer_name: tunnel.map(|tunnel| tunnel.peer.host_name.clone()).unwrap_or_default(),
+        user: octets(&session.user),
+        user_is_peer: session.dial.is_none(),
+        calling_number: octets(&session.calling),
+        called_number: octets(&session.called),
+        profile: session.profile.name.to_string(),
+        ..Facts::default()
     }
-    let (local, remote, dns, behind) = Default::default();
-    session.up = Some(Box::new(Up { unit, interface, own, since: now, local, remote, dns, behind, client }));
-    Ok(())
-}
-
-/// Routes what is behind the other end there.
-fn route(session: &mut Session, dial: Option<&Dial>, netlink: &Arc<Netlink>, ipv4: bool) -> Result<()> {
-    let Some(up) = &mut session.up else { return Ok(()) };
-    let of_family = |prefix: &Prefix| prefix.address.is_ipv4() == ipv4;
-    let (interface, index) = (&up.interface, up.unit.index());
-    if let Some(dial) = dial {
-        let all = [routes::DEFAULT_V4, routes::DEFAULT_V6].concat();
-        let all = all.into_iter().filter(|_| dial.default_route);
-        let prefixes: Vec<_> =
-            all.chain(dial.routes.iter().copied().map(Prefix::from)).filter(of_family).collect();
-        return match &mut up.client {
-            Some((client, _)) => client.through(interface, index, &prefixes),
-            None => Ok(()),
-        };
-    }
-    let granted = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
-    let network = session.ipv6.as_ref().map(|lease| Prefix { address: lease.address().into(), len: 64 });
-    // A shared interface has routes to its pools already.
-    let network = network.filter(|_| up.own);
-    let prefixes: Vec<_> = granted.chain(network).filter(of_family).collect();
-    up.behind.push(Routes::new(netlink.clone(), interface, index, session.peer.ip(), &prefixes)?);
-    Ok(())
-}
-
-/// Gives the interface its addresses.
-fn configure(session: &mut Session, local: IpAddr, remote: IpAddr) -> Result<()> {
-    let Some(up) = &mut session.up else { return Ok(()) };
-    if up.own {
-        let (address, peer) = match local {
-            // Some servers give their tunnel's own address.
-            IpAddr::V4(_) => {
-                let swallowed = remote.is_unspecified() || routes::remote_is_peer(session.peer.ip(), remote);
-                (Prefix::host(local), (!swallowed).then_some(remote))
-            }
-            IpAddr::V6(_) => (Prefix { address: local, len: 64 }, None),
-        };
-        up.unit
-            .add_address(address, peer)
-            .doing(|| format!("giving interface {} address {local}", up.interface))?;
-    }
-    up.local.push(local);
-    up.remote.push(remote);
-    Ok(())
 }
 
 fn start_record(session: &Session) -> Record {
@@ -406,10 +274,7 @@ fn start_record(session: &Session) -> Record {
         user: session.user.clone().unwrap_or_default(),
         kind: RecordKind::Start,
         address: session.ipv4.as_ref().map(|lease| lease.address()),
-        ipv6_prefix: session
-            .ipv6
-            .as_ref()
-            .and_then(|lease| crate::config::Prefix::of(lease.address().into(), 64)),
+        ipv6_prefix: session.prefix(),
         time: std::time::Duration::ZERO,
         traffic: Traffic::default(),
     }

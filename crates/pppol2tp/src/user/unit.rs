@@ -37,7 +37,10 @@ fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface
             Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => {
                 "; this needs /dev/net/tun: load the module 'tun', or give the container the device"
             }
-            Some(libc::EBUSY) => "; an interface of this name exists: take another name",
+            // The latter is said of one that is no TUN interface.
+            Some(libc::EBUSY | libc::EINVAL) if if_nametoindex(name).is_ok() => {
+                "; an interface of this name exists: take another name, or remove it"
+            }
             _ => "",
         };
         let error = io::Error::new(error.kind(), format!("{error}{hint}"));

@@ -1,0 +1,240 @@
+//! What a session has while network frames can flow: its interface, and for each network protocol that is
+//! open addresses and routes. All of it goes with [`Up`].
+//!
+//! ```text
+//!  IPCP or IPV6CP opens ─┬─ first ─► bind ─┬─► open ─► flows ─┬─► the call ends: dropped
+//!            ▲           └─ later ─► renew ┘                  │
+//!            └──── LCP or the protocol is negotiated anew ◄───┴─► close
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use l2tp_control::Instant;
+use pppol2tp::netlink::Netlink;
+use pppol2tp::{Interface, Prefix, SharedInterface, Unit, UnitConfig};
+use tokio::io::unix::AsyncFd;
+use tracing::warn;
+
+use super::sessions::Session;
+use super::up::SHARED_ID;
+use crate::advert;
+use crate::config::{Dial, InterfaceChoice, Profile};
+use crate::error::{Doing, Result};
+use crate::pool::{self, Pools};
+use crate::routes::{self, Routes};
+use crate::serve::readable;
+
+/// A session's network.
+pub(super) struct Up {
+    pub(super) unit: Box<dyn Unit>,
+    pub(super) interface: String,
+    /// Whether it has the interface for itself.
+    pub(super) own: bool,
+    pub(super) since: Instant,
+    ipv4: Option<Network>,
+    ipv6: Option<Network>,
+    /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
+    pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
+}
+
+/// What a network protocol has that is open.
+pub(super) struct Network {
+    /// Our address.
+    pub(super) local: IpAddr,
+    /// The address at the other end.
+    pub(super) remote: IpAddr,
+    /// Name servers that the peer told us of.
+    pub(super) dns: Vec<IpAddr>,
+    /// What an interface of the session's own was given: our address, and the other end's.
+    address: Option<(Prefix, Option<IpAddr>)>,
+    /// Routes to what is behind the other end.
+    _routes: Option<Routes>,
+}
+
+impl Up {
+    pub(super) fn network(&self, ipv4: bool) -> Option<&Network> {
+        if ipv4 { self.ipv4.as_ref() } else { self.ipv6.as_ref() }
+    }
+
+    /// Those that are open.
+    pub(super) fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.ipv4.iter().chain(&self.ipv6)
+    }
+
+    fn slot(&mut self, ipv4: bool) -> &mut Option<Network> {
+        if ipv4 { &mut self.ipv4 } else { &mut self.ipv6 }
+    }
+}
+
+/// What a client asks for.
+pub(super) fn client_offer(profile: &Profile) -> ppp::config::Network {
+    let local = profile.local_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    ppp::config::Network {
+        ipv4: Some(ppp::config::Ipv4 { local, ..ppp::config::Ipv4::default() }),
+        ipv6: profile.ipv6.then(ppp::config::Ipv6::default),
+    }
+}
+
+/// What a server gives: addresses of the account's or the pools'.
+pub(super) fn server_offer(
+    session: &mut Session,
+    pools: &mut Pools,
+) -> std::result::Result<ppp::config::Network, pool::Error> {
+    let grant = session.grant.as_deref();
+    let user = session.user.as_deref().unwrap_or_default();
+    let profile = &*session.profile;
+    if session.ipv4.is_none() && profile.local_address.is_some() {
+        let fixed = grant.and_then(|grant| grant.address);
+        let pool = grant.and_then(|grant| grant.pool.as_deref()).or(profile.pool.as_deref());
+        session.ipv4 = match (fixed, pool) {
+            (Some(address), _) => Some(pools.ipv4.take_fixed(address)?),
+            (None, Some(pool)) => Some(pools.ipv4.take(pool, user)?),
+            (None, None) => None,
+        };
+    }
+    if session.ipv6.is_none() && profile.ipv6 {
+        let fixed = grant.and_then(|grant| grant.ipv6_prefix).map(|prefix| prefix.address());
+        session.ipv6 = match (fixed, profile.ipv6_pool.as_deref()) {
+            (Some(IpAddr::V6(prefix)), _) => Some(pools.ipv6.take_fixed(prefix)?),
+            (_, Some(pool)) => Some(pools.ipv6.take(pool, user)?),
+            _ => None,
+        };
+    }
+    let dns: Vec<_> = profile
+        .dns
+        .iter()
+        .filter_map(|ip| match ip {
+            IpAddr::V4(ip) => Some(*ip),
+            IpAddr::V6(_) => None,
+        })
+        .collect();
+    let two = |list: &[Ipv4Addr]| [list.first().copied(), list.get(1).copied()];
+    let ipv4 = profile.local_address.zip(session.ipv4.as_ref()).map(|(local, lease)| ppp::config::Ipv4 {
+        local,
+        accept_local: false,
+        peer: Some(lease.address()),
+        dns: two(&dns),
+        nbns: two(&profile.nbns),
+        want_dns: false,
+    });
+    let local = session.shared_id().map(|_| SHARED_ID);
+    let ipv6 = profile.ipv6.then(|| ppp::config::Ipv6 { local, peer: session.shared_id() });
+    Ok(ppp::config::Network { ipv4, ipv6 })
+}
+
+/// Binds a session to its interface.
+pub(super) fn bind(
+    session: &mut Session,
+    dial: Option<&Dial>,
+    netlink: &Arc<Netlink>,
+    shared: &BTreeMap<String, Box<dyn SharedInterface>>,
+    now: Instant,
+) -> Result<()> {
+    let profile = session.profile.clone();
+    let own = matches!(profile.interface, InterfaceChoice::PerSession { .. });
+    let interface = match &profile.interface {
+        InterfaceChoice::PerSession { name } => Interface::Own { name: name.clone() },
+        InterfaceChoice::Shared { name } => {
+            let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
+            let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
+            let name = shared.get(name).map_or_else(|| name.clone(), |shared| shared.interface());
+            let link_local = session.shared_id().map(|id| Prefix::host(id.link_local().into()));
+            let own = host.into_iter().chain(session.prefix().map(Prefix::from)).chain(link_local);
+            Interface::Shared { name, addresses: own.chain(grant).collect() }
+        }
+    };
+    let mru = session.link_mru();
+    let config = UnitConfig { interface, mtu: profile.mtu, mru, mss_clamp: profile.mss_clamp };
+    let Some(socket) = &session.socket else { return Ok(()) };
+    // While nothing leads through the tunnel yet.
+    let client = match dial.filter(|dial| dial.default_route || !dial.routes.is_empty()) {
+        Some(_) => {
+            let client = routes::Client::protect(netlink.clone(), session.peer.ip())?;
+            let fd = client.poll_fd().try_clone_to_owned().doing(|| "watching routes".into())?;
+            Some((client, readable(fd)?))
+        }
+        None => None,
+    };
+    let unit = socket.unit(config).doing(|| "the session's interface".into())?;
+    let interface = unit.interface();
+    if own {
+        if profile.ipv6 {
+            let prepare = if dial.is_some() { advert::prepare_host } else { advert::prepare_router };
+            prepare(&interface)?;
+        }
+        unit.set_up(true).doing(|| format!("setting interface {interface} up"))?;
+    }
+    let up = Up { unit, interface, own, since: now, ipv4: None, ipv6: None, client };
+    session.up = Some(Box::new(up));
+    Ok(())
+}
+
+/// The interface is there: its link may have been negotiated anew.
+pub(super) fn renew(session: &Session) -> Result<()> {
+    match (&session.up, session.link_mru()) {
+        (Some(up), Some(mru)) if up.own => {
+            up.unit.set_mru(mru).doing(|| format!("interface {}: MRU {mru}", up.interface))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives the interface its addresses, and routes what is behind the other end there.
+pub(super) fn open(
+    session: &mut Session,
+    dial: Option<&Dial>,
+    netlink: &Arc<Netlink>,
+    local: IpAddr,
+    remote: IpAddr,
+    dns: &[IpAddr],
+) -> Result<()> {
+    let ipv4 = local.is_ipv4();
+    let behind = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
+    let behind: Vec<_> = behind.collect();
+    let (peer, prefix) = (session.peer.ip(), session.prefix().map(Prefix::from));
+    let Some(up) = &mut session.up else { return Ok(()) };
+    let address = up.own.then(|| match local {
+        // Some servers give their tunnel's own address.
+        IpAddr::V4(_) => {
+            let swallowed = remote.is_unspecified() || routes::remote_is_peer(peer, remote);
+            (Prefix::host(local), (!swallowed).then_some(remote))
+        }
+        IpAddr::V6(_) => (Prefix { address: local, len: 64 }, None),
+    });
+    if let Some((local, remote)) = address {
+        let doing = || format!("giving interface {} address {}", up.interface, local.address);
+        up.unit.add_address(local, remote).doing(doing)?;
+    }
+    let of_family = |prefix: &Prefix| prefix.address.is_ipv4() == ipv4;
+    let (interface, index) = (&up.interface, up.unit.index());
+    let routes = match (dial, &mut up.client) {
+        (Some(dial), Some((client, _))) => {
+            let all = [routes::DEFAULT_V4, routes::DEFAULT_V6].concat();
+            let all = all.into_iter().filter(|_| dial.default_route);
+            let prefixes = all.chain(dial.routes.iter().copied().map(Prefix::from)).filter(of_family);
+            Some(client.through(interface, index, &prefixes.collect::<Vec<_>>())?)
+        }
+        (Some(_), None) => None,
+        (None, _) => {
+            // A shared interface has routes to its pools already.
+            let prefix = prefix.filter(|_| up.own);
+            let prefixes: Vec<_> = behind.into_iter().chain(prefix).filter(of_family).collect();
+            Some(Routes::new(netlink.clone(), interface, index, peer, &prefixes)?)
+        }
+    };
+    *up.slot(ipv4) = Some(Network { local, remote, dns: dns.into(), address, _routes: routes });
+    Ok(())
+}
+
+/// Takes back what [`open`] gave, while the interface stays.
+pub(super) fn close(up: &mut Up, ipv4: bool, netlink: &Netlink) {
+    let address = up.slot(ipv4).take().and_then(|network| network.address);
+    if let Some((local, remote)) = address
+        && let Err(error) = netlink.remove_address(up.unit.index(), local, remote)
+    {
+        warn!("taking address {} from interface {}: {error}", local.address, up.interface);
+    }
+}
