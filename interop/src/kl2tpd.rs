@@ -146,7 +146,7 @@ impl<'a> WithPppd<'a> {
 
     /// Waits for IPCP. Returns the inner addresses: its own and the peer's.
     pub fn up(&self) -> io::Result<(Ipv4Addr, Ipv4Addr)> {
-        xl2tpd::up(&self.pppd)
+        xl2tpd::up(&self.pppd, 0)
     }
 
     /// Waits until its pppd has ended.

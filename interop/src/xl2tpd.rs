@@ -96,7 +96,12 @@ impl<'a> Xl2tpd<'a> {
 
     /// Waits for IPCP. Returns the inner addresses: its own and the peer's.
     pub fn up(&self) -> io::Result<(Ipv4Addr, Ipv4Addr)> {
-        up(&self.job)
+        self.up_from(0)
+    }
+
+    /// The same of a session that comes behind a [`mark`](Job::mark).
+    pub fn up_from(&self, mark: usize) -> io::Result<(Ipv4Addr, Ipv4Addr)> {
+        up(&self.job, mark)
     }
 
     /// A LAC hangs up: PPP, session and tunnel end in good order.
@@ -123,9 +128,9 @@ impl<'a> Xl2tpd<'a> {
 }
 
 /// Waits until a pppd that debugs has IPCP. Returns its address and the peer's.
-pub(crate) fn up(pppd: &Job) -> io::Result<(Ipv4Addr, Ipv4Addr)> {
+pub(crate) fn up(pppd: &Job, mark: usize) -> io::Result<(Ipv4Addr, Ipv4Addr)> {
     let mut local = None;
-    pppd.find(PATIENCE, |line| {
+    pppd.find_from(mark, PATIENCE, |line| {
         let address = |label| line.split_once(label)?.1.trim().parse::<Ipv4Addr>().ok();
         local = local.or(address("local  IP address "));
         Some((local?, address("remote IP address ")?))

@@ -56,8 +56,12 @@ fn configuration(auth: &str) -> String {
 fn up<'a>(lan: &Lan, guest: &'a Uml, server: &Daemon) -> WithPppd<'a> {
     let peer = SocketAddr::from((HERE, 1701));
     let client = WithPppd::start(lan, guest, peer, ("alice", "wonderland")).expect("kl2tpd");
-    server.told(|notice| matches!(notice, Notice::SessionUp { .. }).then_some(())).expect("a session");
     let (here, there) = INNER;
+    let ipv4 = |notice: &Notice| match notice {
+        Notice::SessionUp { local, .. } => (*local == here).then_some(()),
+        _ => None,
+    };
+    server.told(ipv4).expect("a session");
     assert_eq!(client.up().expect("IPCP"), (there, here));
     guest.run(&format!("ping -q -c 5 -i 0.1 -W 5 {here}")).expect("echoes");
     for way in [Way::Up, Way::Down] {

@@ -6,7 +6,7 @@ use common::*;
 use l2tp_control::auth::{self, Secret};
 use l2tp_control::config::{Config, Network, PeerRule, Policy};
 use l2tp_control::error::Misuse;
-use l2tp_control::wire::{Attribute, Message, MessageType, Octets, Scccn, Sccrp, Sccrq};
+use l2tp_control::wire::{Attribute, Header, Hiding, Message, MessageType, Octets, Scccn, Sccrp, Sccrq};
 use l2tp_control::{By, Event, TunnelState};
 
 /// A policy with a secret, "" for none.
@@ -173,4 +173,47 @@ fn the_first_answer_of_a_tunnel_that_is_refused_is_not_repeated() {
     assert_eq!(bed.send(&mut peer, 0, Message::Zlb), []);
     bed.pass(CYCLE);
     assert_eq!((bed.take(&mut peer), bed.end.poll_timeout()), (vec![], None));
+}
+
+/// An SCCRQ of a peer named `lac`, with another Host Name in front of that.
+fn two_names(first: &[u8]) -> Vec<u8> {
+    let mut bytes = Peer::new(LAC, 77).datagram(0, Sccrq { host_name: "lac".into(), ..sccrq(77) });
+    // Behind the header, Message Type and Protocol Version.
+    let at = Header::LEN + 8 + 8;
+    bytes.splice(at..at, first.iter().copied());
+    let length = bytes.len() as u16;
+    bytes[2..4].copy_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn the_host_name_that_counts_is_the_one_that_the_rule_was_chosen_by() {
+    let rule = |host_name: &str, policy: Policy| PeerRule {
+        host_name: host_name.into(),
+        network: None,
+        policy: policy.into(),
+    };
+    let guarded = vec![rule("lac", policy("s", true)), rule("*", policy("t", false))];
+    let open = vec![rule("*", policy("t", false))];
+    let mut hidden = [0; 100];
+    let secret = Secret::new(b"t");
+    let hiding = Hiding { secret: &secret, random_vector: &[3; 16], padding: &[] };
+    // The Vendor Name is one that may be hidden; what makes it a Host Name is its number.
+    let vendor = Sccrq { vendor_name: Some("lac".into()), ..sccrq(77) };
+    let _ = (&mut hidden, hiding, vendor);
+    let rows: [(&str, &[u8]); 3] = [
+        ("an empty one", &[0, 6, 0, 0, 0, 7]),
+        ("one with a reserved bit", &[4, 7, 0, 0, 0, 7, b'x']),
+        ("one that is hidden, without a Random Vector", &[0x40, 9, 0, 0, 0, 7, 1, 2, 3]),
+    ];
+    for (what, first) in rows {
+        let mut bed = Bed::with(Config { peers: guarded.clone(), ..Config::default() });
+        bed.give(path(LAC), two_names(first));
+        println!("{what}: {:?}", bed.sent);
+        assert_eq!(kinds(&bed.sent), [MessageType::STOPCCN], "{what}");
+        assert_eq!((bed.sent[0].result(), bed.end.tunnels()), ((2, 3), 0), "{what}");
+        let mut bed = Bed::with(Config { peers: open.clone(), ..Config::default() });
+        bed.give(path(LAC), two_names(first));
+        assert_eq!(kinds(&bed.sent), [MessageType::SCCRP], "{what}, and the same rule fits both");
+    }
 }
