@@ -43,6 +43,7 @@ impl Ends {
         let end = |hello, seed| {
             let policy = Policy { hello, ..Policy::default() };
             let limits = Limits {
+                tunnels_per_source: usize::MAX,
                 half_open_per_source: usize::MAX,
                 half_open: usize::MAX,
                 requests_per_source: u32::MAX,

@@ -42,8 +42,10 @@ const TIMES: [u64; 8] = [1, 40, 60, 1000, 2000, 9000, 35_000, 130_000];
 
 const LIMITS: Limits = Limits {
     tunnels: 6,
+    tunnels_per_source: 5,
     sessions_per_tunnel: 3,
     sessions: 8,
+    unproven_calls_per_source: Some(5),
     half_open: 4,
     half_open_per_source: 3,
     requests_per_source: 20,

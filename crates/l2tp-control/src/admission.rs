@@ -26,7 +26,7 @@ impl Source {
 /// Why a peer's SCCRQ is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
-    /// We have too many tunnels, or too many that are half open.
+    /// We have too many tunnels, or too many that are half open, in all or from this source.
     Limit,
     /// We are about to end.
     Draining,
@@ -53,14 +53,25 @@ impl Bucket {
     }
 }
 
+/// What a source has opened and begun.
+#[derive(Clone, Copy, Default, Debug)]
+struct Counts {
+    /// Tunnels that are not closing,
+    tunnels: usize,
+    /// and those of them that are half open.
+    half_open: usize,
+    /// Calls that are not proven.
+    calls: usize,
+}
+
 /// What there is, against the limits.
 #[derive(Debug)]
 pub(crate) struct Admission {
     seed: u64,
     all: Bucket,
-    sources: Box<[Bucket]>,
-    half_open: BTreeMap<Source, usize>,
-    half_open_all: usize,
+    buckets: Box<[Bucket]>,
+    sources: BTreeMap<Source, Counts>,
+    half_open: usize,
     pub(crate) draining: bool,
 }
 
@@ -70,9 +81,9 @@ impl Admission {
         Self {
             seed,
             all: Bucket::default(),
-            sources: vec![Bucket::default(); BUCKETS].into(),
-            half_open: BTreeMap::new(),
-            half_open_all: 0,
+            buckets: vec![Bucket::default(); BUCKETS].into(),
+            sources: BTreeMap::new(),
+            half_open: 0,
             draining: false,
         }
     }
@@ -82,7 +93,7 @@ impl Admission {
     pub(crate) fn rate(&mut self, now: Instant, address: IpAddr, limits: &Limits) -> bool {
         let mut hasher = DefaultHasher::new();
         (self.seed, Source::of(address)).hash(&mut hasher);
-        let bucket = &mut self.sources[hasher.finish() as usize % BUCKETS];
+        let bucket = &mut self.buckets[hasher.finish() as usize % BUCKETS];
         bucket.take(now, limits.requests_per_source) && self.all.take(now, limits.requests)
     }
 
@@ -91,34 +102,72 @@ impl Admission {
         if self.draining {
             return Err(Refusal::Draining);
         }
-        let from_source = self.half_open.get(&Source::of(address)).copied().unwrap_or(0);
+        let source = self.counts(address);
         let full = tunnels >= limits.tunnels
-            || self.half_open_all >= limits.half_open
-            || from_source >= limits.half_open_per_source;
+            || source.tunnels >= limits.tunnels_per_source
+            || self.half_open >= limits.half_open
+            || source.half_open >= limits.half_open_per_source;
         if full { Err(Refusal::Limit) } else { Ok(()) }
+    }
+
+    /// Whether this source has as many calls that are not proven as it may have.
+    pub(crate) fn is_crowded(&self, address: IpAddr, limits: &Limits) -> bool {
+        limits.unproven_calls_per_source.is_some_and(|limit| self.counts(address).calls >= limit)
+    }
+
+    fn counts(&self, address: IpAddr) -> Counts {
+        self.sources.get(&Source::of(address)).copied().unwrap_or_default()
+    }
+
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut Counts)) {
+        let source = Source::of(address);
+        let counts = self.sources.entry(source).or_default();
+        change(counts);
+        if counts.tunnels + counts.calls == 0 {
+            self.sources.remove(&source);
+        }
     }
 
     /// A peer has begun to open a tunnel.
     pub(crate) fn opened(&mut self, address: IpAddr) {
-        *self.half_open.entry(Source::of(address)).or_default() += 1;
-        self.half_open_all += 1;
+        self.half_open += 1;
+        self.change(address, |counts| {
+            counts.tunnels += 1;
+            counts.half_open += 1;
+        });
     }
 
-    /// It is established, or has ended.
+    /// It is established, or ends before.
     pub(crate) fn settled(&mut self, address: IpAddr) {
-        let source = Source::of(address);
-        if let Some(count) = self.half_open.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.half_open.remove(&source);
-            }
-            self.half_open_all -= 1;
+        self.half_open -= 1;
+        self.change(address, |counts| counts.half_open -= 1);
+    }
+
+    /// It ends, and is settled.
+    pub(crate) fn ended(&mut self, address: IpAddr) {
+        self.change(address, |counts| counts.tunnels -= 1);
+    }
+
+    /// A peer has begun a call.
+    pub(crate) fn called(&mut self, address: IpAddr) {
+        self.change(address, |counts| counts.calls += 1);
+    }
+
+    /// So many calls are proven, or have ended before.
+    pub(crate) fn proven(&mut self, address: IpAddr, calls: usize) {
+        if calls > 0 {
+            self.change(address, |counts| counts.calls -= calls);
         }
     }
 
     /// How many tunnels are half open.
     pub(crate) fn half_open(&self) -> usize {
-        self.half_open_all
+        self.half_open
+    }
+
+    /// Whether nothing counts.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sources.is_empty() && self.half_open == 0
     }
 }
 
@@ -147,20 +196,29 @@ mod tests {
     }
 
     #[test]
-    fn half_open_tunnels_are_counted_by_source() {
-        let limits = Limits { half_open: 3, half_open_per_source: 2, tunnels: 10, ..Limits::default() };
+    fn tunnels_are_counted_by_source() {
+        let half = Limits { half_open: 3, half_open_per_source: 2, tunnels: 10, ..Limits::default() };
+        let all = Limits { tunnels_per_source: 2, ..half };
         let [a, b, c] = ["10.0.0.1", "fd00::1", "fd00::2"].map(|address| address.parse().unwrap());
         let mut admission = Admission::new(1);
         admission.opened(b);
         admission.opened(c);
-        assert_eq!(admission.check(b, 2, &limits), Err(Refusal::Limit), "one network of 64 bits");
-        assert_eq!(admission.check(a, 2, &limits), Ok(()));
+        assert_eq!(admission.check(b, 2, &half), Err(Refusal::Limit), "one network of 64 bits");
+        assert_eq!(admission.check(a, 2, &half), Ok(()));
         admission.opened(a);
-        assert_eq!(admission.check(a, 3, &limits), Err(Refusal::Limit), "all together");
+        assert_eq!(admission.check(a, 3, &half), Err(Refusal::Limit), "all together");
         admission.settled(b);
-        assert_eq!((admission.check(c, 2, &limits), admission.half_open()), (Ok(()), 2));
-        assert_eq!(admission.check(c, 10, &limits), Err(Refusal::Limit), "tunnels");
+        assert_eq!((admission.check(c, 2, &half), admission.half_open()), (Ok(()), 2));
+        assert_eq!(admission.check(c, 2, &all), Err(Refusal::Limit), "established ones count too");
+        admission.ended(b);
+        assert_eq!(admission.check(c, 2, &all), Ok(()));
+        assert_eq!(admission.check(c, 10, &half), Err(Refusal::Limit), "tunnels");
         admission.draining = true;
-        assert_eq!(admission.check(c, 0, &limits), Err(Refusal::Draining));
+        assert_eq!(admission.check(c, 0, &half), Err(Refusal::Draining));
+        for address in [a, c] {
+            admission.settled(address);
+            admission.ended(address);
+        }
+        assert!(admission.is_empty());
     }
 }

@@ -113,6 +113,8 @@ pub(crate) struct Ahead {
 pub(crate) struct Session {
     pub(crate) kind: Kind,
     pub(crate) state: State,
+    /// A stranger's, and not proven.
+    pub(crate) unproven: bool,
     /// The id that the peer assigned; `None` until it did.
     pub(crate) peer: Option<SessionId>,
     /// While it is being set up: when that has to be done.

@@ -47,7 +47,9 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerRule {
-    /// The peer's Host Name AVP; `*` stands for any octets, `?` for one.
+    /// The peer's Host Name AVP; `*` stands for any octets, `?` for one. The name tells the secret, so it
+    /// cannot be hidden (RFC 2661 §4.4.3): who hides it fits only a rule for all names, and is refused if
+    /// the name, once revealed, belongs to another rule.
     pub host_name: Box<str>,
     /// The network that the peer's address is in.
     pub network: Option<Network>,
@@ -189,13 +191,19 @@ impl Policy {
 pub struct Limits {
     /// Tunnels, those that are being set up included.
     pub tunnels: usize,
+    /// Those that one source has opened: an IPv4 address, or an IPv6 network of 64 bits.
+    pub tunnels_per_source: usize,
     /// Sessions of one tunnel.
     pub sessions_per_tunnel: usize,
     /// Sessions of all tunnels.
     pub sessions: usize,
+    /// Calls that peers have begun from one source, and that nobody has
+    /// [proved](super::Endpoint::proven) to be genuine; `None` for a caller that does not tell. Those of a
+    /// peer that has proved that it knows the secret do not count.
+    pub unproven_calls_per_source: Option<usize>,
     /// Tunnels that peers have begun to open.
     pub half_open: usize,
-    /// The same from one source: an IPv4 address, or an IPv6 network of 64 bits.
+    /// The same from one source.
     pub half_open_per_source: usize,
     /// SCCRQs, and other messages without a tunnel that are answered, a second from one source.
     pub requests_per_source: u32,
@@ -210,8 +218,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             tunnels: 60_000,
+            tunnels_per_source: 4096,
             sessions_per_tunnel: 60_000,
             sessions: 1_000_000,
+            unproven_calls_per_source: None,
             half_open: 4096,
             half_open_per_source: 256,
             requests_per_source: 50,

@@ -88,6 +88,94 @@ fn half_open_tunnels_are_limited_in_all_and_by_source() {
 }
 
 #[test]
+fn tunnels_are_limited_by_source() {
+    let mut bed = limited(Limits { tunnels_per_source: 2, ..Limits::default() });
+    let peers = |addresses: [&str; 2]| addresses.map(|address| Peer::new(address, 77));
+    let mut rows = [
+        (peers(["10.0.0.1:1", "10.0.0.1:2"]), "10.0.0.1:3"),
+        (peers(["[2001:db8::1]:1", "[2001:db8::ffff:1]:1"]), "[2001:db8::2]:1"),
+    ];
+    for (peers, more) in &mut rows {
+        for peer in peers {
+            bed.opened_by(peer);
+        }
+        assert_eq!(ask(&mut bed, &mut Peer::new(more, 77)), NO_RESOURCES, "{more}");
+    }
+    assert_eq!((bed.end.tunnels(), bed.end.half_open()), (4, 0));
+    assert_eq!(ask(&mut bed, &mut peer(9)), OPENED, "another source");
+    for (peers, more) in &mut rows {
+        let id = tunnel_id(peers[0].theirs);
+        bed.end.close(bed.now, id, Cause::new(StopResult::CLEAR)).unwrap();
+        bed.drain();
+        assert_eq!(ask(&mut bed, &mut Peer::new(more, 77)), OPENED, "{more}: one that closes does not count");
+        assert_eq!(ask(&mut bed, &mut Peer::new(more, 78)), NO_RESOURCES, "{more}: a half-open one does");
+    }
+}
+
+#[test]
+fn calls_are_limited_by_source_until_they_are_proven() {
+    let limits = Limits { unproven_calls_per_source: Some(2), ..Limits::default() };
+    let mut bed = limited(limits);
+    let mut peers = ["10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:1"].map(|address| Peer::new(address, 77));
+    let tunnels = peers.each_mut().map(|peer| bed.opened_by(peer));
+    let [first, second, other] = &mut peers;
+    let sessions = [bed.offered_by(first, 1), bed.offered_by(second, 1)];
+    let refused = |bed: &mut Bed, peer: &mut Peer, id| {
+        let sent = bed.send(peer, 0, icrq(id));
+        assert_eq!((kinds(&sent), sent[0].result()), (vec![CDN], (4, 0)));
+        bed.ack(peer);
+    };
+    refused(&mut bed, first, 2);
+    bed.offered_by(other, 1);
+    for _ in 0..2 {
+        bed.end.proven(tunnels[0], sessions[0]);
+    }
+    bed.offered_by(first, 3);
+    refused(&mut bed, first, 4);
+    let hang_up = |bed: &mut Bed, n: usize, peer: &mut Peer| {
+        bed.end.hang_up(bed.now, tunnels[n], sessions[n], Cause::new(CdnResult::BUSY)).unwrap();
+        bed.drain();
+        bed.take(peer);
+        bed.ack(peer);
+    };
+    hang_up(&mut bed, 0, first);
+    refused(&mut bed, first, 5);
+    hang_up(&mut bed, 1, second);
+    bed.offered_by(second, 6);
+    refused(&mut bed, second, 7);
+    bed.end.close(bed.now, tunnels[1], Cause::new(StopResult::CLEAR)).unwrap();
+    bed.drain();
+    bed.offered_by(first, 8);
+    for tunnel in [tunnels[0], tunnels[2]] {
+        bed.end.close(bed.now, tunnel, Cause::new(StopResult::CLEAR)).unwrap();
+    }
+    bed.pass(2 * CYCLE);
+    assert!(bed.end.is_empty());
+}
+
+#[test]
+fn who_knows_the_secret_may_have_any_number_of_unproven_calls() {
+    let policy = Policy { secret: Some(Secret::new(b"s")), challenge: true, ..Policy::default() };
+    let limits = Limits { unproven_calls_per_source: Some(1), ..Limits::default() };
+    let lns = Config { limits, ..config(&policy) };
+    let mut pair = Pair::with([config(&policy), lns]);
+    let ids = pair.tunnel(&policy);
+    for _ in 0..3 {
+        pair.call(ids);
+    }
+    assert_eq!(pair.ends[1].sessions(), 3);
+}
+
+#[test]
+fn tunnels_that_we_open_do_not_count() {
+    let mut bed = limited(Limits { tunnels_per_source: 1, ..Limits::default() });
+    for port in 1..=3 {
+        bed.opened_to(&mut Peer::new(&format!("10.0.0.1:{port}"), 77), &Policy::default());
+    }
+    assert_eq!(ask(&mut bed, &mut Peer::new("10.0.0.1:9", 77)), OPENED);
+}
+
+#[test]
 fn a_half_open_tunnel_stops_to_count_however_it_ends() {
     let secret = Policy { secret: Some(Secret::new(b"s")), challenge: true, ..Policy::default() };
     type End = fn(&mut Bed, &mut Peer);

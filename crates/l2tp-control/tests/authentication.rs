@@ -2,12 +2,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::*;
 use l2tp_control::auth::{self, Secret};
 use l2tp_control::config::{Config, Network, PeerRule, Policy};
 use l2tp_control::error::Misuse;
-use l2tp_control::wire::{Attribute, Header, Hiding, Message, MessageType, Octets, Scccn, Sccrp, Sccrq};
+use l2tp_control::wire::{Attribute, Header, Message, MessageType, Octets, Scccn, Sccrp, Sccrq};
 use l2tp_control::{By, Event, TunnelState};
+use md5::{Digest, Md5};
 
 /// A policy with a secret, "" for none.
 fn policy(secret: &str, challenge: bool) -> Policy {
@@ -175,15 +178,24 @@ fn the_first_answer_of_a_tunnel_that_is_refused_is_not_repeated() {
     assert_eq!((bed.take(&mut peer), bed.end.poll_timeout()), (vec![], None));
 }
 
-/// An SCCRQ of a peer named `lac`, with another Host Name in front of that.
-fn two_names(first: &[u8]) -> Vec<u8> {
-    let mut bytes = Peer::new(LAC, 77).datagram(0, Sccrq { host_name: "lac".into(), ..sccrq(77) });
+/// An SCCRQ with this Host Name, and other AVPs in front of that.
+fn sccrq_with(first: &[u8], host_name: &'static str) -> Vec<u8> {
+    let request = Sccrq { host_name: host_name.into(), ..sccrq(77) };
+    let mut bytes = Peer::new(LAC, 77).datagram(0, request);
     // Behind the header, Message Type and Protocol Version.
     let at = Header::LEN + 8 + 8;
     bytes.splice(at..at, first.iter().copied());
     let length = bytes.len() as u16;
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
     bytes
+}
+
+/// A Random Vector, and behind it the Host Name `lac`, hidden with the secret `t`.
+fn hidden_host_name() -> Vec<u8> {
+    let key = Md5::new().chain_update([0, 7]).chain_update("t").chain_update([3; 16]).finalize();
+    let value = [0, 3, b'l', b'a', b'c'].into_iter().zip(key).map(|(byte, key)| byte ^ key);
+    let vector = [0x80, 22, 0, 0, 0, 36].into_iter().chain([3; 16]);
+    vector.chain([0xc0, 11, 0, 0, 0, 7]).chain(value).collect()
 }
 
 #[test]
@@ -193,27 +205,44 @@ fn the_host_name_that_counts_is_the_one_that_the_rule_was_chosen_by() {
         network: None,
         policy: policy.into(),
     };
-    let guarded = vec![rule("lac", policy("s", true)), rule("*", policy("t", false))];
-    let open = vec![rule("*", policy("t", false))];
-    let mut hidden = [0; 100];
-    let secret = Secret::new(b"t");
-    let hiding = Hiding { secret: &secret, random_vector: &[3; 16], padding: &[] };
-    // The Vendor Name is one that may be hidden; what makes it a Host Name is its number.
-    let vendor = Sccrq { vendor_name: Some("lac".into()), ..sccrq(77) };
-    let _ = (&mut hidden, hiding, vendor);
-    let rows: [(&str, &[u8]); 3] = [
-        ("an empty one", &[0, 6, 0, 0, 0, 7]),
-        ("one with a reserved bit", &[4, 7, 0, 0, 0, 7, b'x']),
-        ("one that is hidden, without a Random Vector", &[0x40, 9, 0, 0, 0, 7, 1, 2, 3]),
+    let lac = rule("lac", policy("s", true));
+    let others = rule("*", policy("t", false));
+    let rows = [
+        ("an empty one first", sccrq_with(&[0, 6, 0, 0, 0, 7], "lac")),
+        ("one with a reserved bit first", sccrq_with(&[4, 7, 0, 0, 0, 7, b'x'], "lac")),
+        ("a hidden one first", sccrq_with(&hidden_host_name(), "other")),
     ];
-    for (what, first) in rows {
-        let mut bed = Bed::with(Config { peers: guarded.clone(), ..Config::default() });
-        bed.give(path(LAC), two_names(first));
-        println!("{what}: {:?}", bed.sent);
+    for (what, request) in rows {
+        let peers = vec![lac.clone(), others.clone()];
+        let mut bed = Bed::with(Config { peers, ..Config::default() });
+        bed.give(path(LAC), request.clone());
         assert_eq!(kinds(&bed.sent), [MessageType::STOPCCN], "{what}");
-        assert_eq!((bed.sent[0].result(), bed.end.tunnels()), ((2, 3), 0), "{what}");
-        let mut bed = Bed::with(Config { peers: open.clone(), ..Config::default() });
-        bed.give(path(LAC), two_names(first));
-        assert_eq!(kinds(&bed.sent), [MessageType::SCCRP], "{what}, and the same rule fits both");
+        assert_eq!(
+            (bed.sent[0].result(), bed.count("host_name"), bed.end.tunnels()),
+            ((2, 3), 1, 0),
+            "{what}"
+        );
+        assert_eq!(bed.sent[0].words(), "which Host Name counts is not clear");
+        let mut bed = Bed::with(Config { peers: vec![others.clone()], ..Config::default() });
+        bed.give(path(LAC), request);
+        assert_eq!(kinds(&bed.sent), [MessageType::SCCRP], "{what}, and one rule fits either");
     }
+}
+
+#[test]
+fn a_tunnel_tells_the_policy_that_it_was_opened_with() {
+    let rule = |host_name: &str| PeerRule {
+        host_name: host_name.into(),
+        network: None,
+        policy: Policy::default().into(),
+    };
+    let peers = vec![rule("nobody"), rule("peer"), rule("*")];
+    let mut bed = Bed::with(Config { peers: peers.clone(), ..Config::default() });
+    let mut peer = Peer::new(LAC, 77);
+    let tunnel = bed.opened_by(&mut peer);
+    bed.end.config_mut().peers.clear();
+    assert!(bed.end.policy(tunnel).is_some_and(|policy| Arc::ptr_eq(policy, &peers[1].policy)));
+    let connect = connect_to(LNS, &Policy::default());
+    let dialled = bed.end.connect(bed.now, connect.clone()).unwrap();
+    assert!(bed.end.policy(dialled).is_some_and(|policy| Arc::ptr_eq(policy, &connect.policy)));
 }

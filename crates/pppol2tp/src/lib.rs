@@ -17,14 +17,16 @@
 //! calls, its descriptor becomes readable). The tunnel lives until its UDP handle is dropped or it is
 //! [deleted](TunnelSocket::delete).
 //!
-//! [`user`] is the driver in user space. The rules, ids, options and counters are
-//! [`l2tp_data`]'s, re-exported here as [`data`].
+//! Its homes: [`user`] is the driver in user space, [`linux`] the kernel's own; [`auto()`] takes the one that
+//! works. The rules, ids, options and counters are [`l2tp_data`]'s, re-exported here as [`data`].
 #![deny(unsafe_code)]
 
 pub mod error;
+pub mod linux;
 pub mod netlink;
 pub mod user;
 
+mod auto;
 mod proc;
 #[allow(unsafe_code)]
 mod sys;
@@ -33,6 +35,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+pub use auto::auto;
 pub use error::{Error, Result};
 pub use l2tp_data as data;
 pub use l2tp_data::debug::DebugMask;
@@ -124,7 +127,8 @@ pub trait SessionSocket: Send + Sync {
     /// PPPIOCGL2TPSTATS. It reads counters only, without a lock or a message to anybody: an owner of many
     /// sessions may look at `rx_packets` of each as often as it likes, to see which ones are alive.
     fn stats(&self) -> Result<Stats>;
-    /// Sends a PPP frame that starts with its protocol; FF 03 and the L2TP header are added.
+    /// Sends a PPP frame that starts with its protocol; FF 03 and the L2TP header are added. Waits for room
+    /// if very many wait to be sent.
     fn send(&self, frame: &[u8]) -> Result<()>;
     /// Waits until all frames given to [`send`](Self::send) have been handed to the UDP socket, so that
     /// what is sent there next comes after them.
@@ -258,6 +262,10 @@ pub struct UnitConfig {
     /// Whether TCP connections through it learn its MTU: the MSS that a SYN announces, either way, is
     /// lowered to the MTU less 40 bytes in IPv4, 60 in IPv6.
     pub mss_clamp: bool,
+    /// The inner addresses that the peer may send from: packets from others are dropped (`rx_spoofed`),
+    /// except those from `::` and from IPv6 link-local addresses. Empty: it may send from any; on a shared
+    /// interface, from the session's own addresses and no others.
+    pub sources: Vec<Prefix>,
 }
 
 /// A unit's interface.
@@ -272,7 +280,8 @@ pub enum Interface {
     Shared {
         /// Its name.
         name: String,
-        /// The session's inner addresses: where packets to it go, and all it may send from.
+        /// The session's inner addresses: where packets to it go, and, unless
+        /// [`sources`](UnitConfig::sources) says otherwise, all it may send from.
         addresses: Vec<Prefix>,
     },
 }
@@ -340,7 +349,7 @@ pub struct Snapshot {
 pub struct SocketInfo {
     /// The address it is bound to.
     pub local: SocketAddr,
-    /// Which offloads are in use now.
+    /// Which offloads of ours are in use now. Home `linux` has none: [`Mode::PLAIN`](user::Mode::PLAIN).
     pub mode: user::Mode,
     /// Names and values of its counters.
     pub counters: Vec<(&'static str, u64)>,

@@ -113,6 +113,9 @@ pub(crate) struct RecvBatch {
     headers: Box<[libc::mmsghdr]>,
 }
 
+// SAFETY: its pointers lead to what its own boxes hold, wherever it is moved, and nobody else has them.
+unsafe impl Send for RecvBatch {}
+
 impl RecvBatch {
     /// Buffers for `count` messages.
     pub(crate) fn new(count: usize) -> Self {
@@ -378,6 +381,8 @@ fn put_controls(header: &mut libc::msghdr, message: &Outgoing<'_>) {
 /// An ICMP or local error that the kernel queued for a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueuedError {
+    /// Where the message was to go.
+    pub(crate) to: Option<SocketAddr>,
     /// Its errno.
     pub(crate) errno: i32,
     /// For EMSGSIZE: the path's MTU.
@@ -389,8 +394,10 @@ pub(crate) fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<QueuedError>> 
     let mut control = Control([0; CONTROL]);
     let mut byte = [0u8; 1];
     let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: byte.len() };
-    // SAFETY: all-zero bytes are a valid `msghdr`.
-    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    // SAFETY: all-zero bytes are a valid `sockaddr_storage` and a valid `msghdr`.
+    let (mut name, mut header): (libc::sockaddr_storage, libc::msghdr) = unsafe { mem::zeroed() };
+    header.msg_name = (&raw mut name).cast();
+    header.msg_namelen = size_of::<libc::sockaddr_storage>() as _;
     header.msg_iov = &raw mut vector;
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
@@ -402,7 +409,7 @@ pub(crate) fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<QueuedError>> 
         let error = io::Error::last_os_error();
         return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
     }
-    let mut queued = QueuedError { errno: 0, info: 0 };
+    let mut queued = QueuedError { to: socket_addr(&name), errno: 0, info: 0 };
     each_control(&header, |level, kind, data| {
         let ours =
             matches!((level, kind), (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR));

@@ -106,7 +106,7 @@ mod netns {
             },
             None => Interface::default(),
         };
-        let unit = session.unit(UnitConfig { interface, mtu: Some(MTU), mru: None, mss_clamp });
+        let unit = session.unit(UnitConfig { interface, mtu: Some(MTU), mss_clamp, ..UnitConfig::default() });
         let unit = unit.expect("a unit");
         let netlink = Netlink::open().expect("rtnetlink");
         let index = unit.index();

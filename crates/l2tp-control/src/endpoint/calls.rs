@@ -97,6 +97,16 @@ impl Endpoint {
         }
     }
 
+    /// A call is genuine: whoever is at its other end has proved who he is. It does not count against
+    /// [`Limits::unproven_calls_per_source`](crate::config::Limits::unproven_calls_per_source) any longer.
+    pub fn proven(&mut self, id: TunnelId, session: SessionId) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        if let Some(entry) = tunnel.sessions.get_mut(&session) {
+            let was_unproven = core::mem::take(&mut entry.unproven);
+            self.core.admission.proven(tunnel.path.peer.ip(), was_unproven.into());
+        }
+    }
+
     /// Ends a session, or refuses a call. [`Event::CallDown`] follows.
     ///
     /// # Errors
@@ -255,7 +265,9 @@ impl Endpoint {
         };
         let limits = &core.config.limits;
         let full = tunnel.sessions.len() >= limits.sessions_per_tunnel || core.sessions >= limits.sessions;
-        let session = match (core.admission.draining, full) {
+        let (source, unproven) = (tunnel.path.peer.ip(), !tunnel.authenticated);
+        let crowded = unproven && core.admission.is_crowded(source, limits);
+        let session = match (core.admission.draining, full || crowded) {
             (true, _) => Err((CdnResult::ADMINISTRATIVE, "no new calls are taken")),
             (_, true) => Err((CdnResult::NO_FACILITIES, "too many sessions")),
             _ => core
@@ -275,6 +287,10 @@ impl Endpoint {
         };
         tunnel.set_peer(session, peer);
         tunnel.deadline = None;
+        if let Some(entry) = tunnel.sessions.get_mut(&session).filter(|_| unproven) {
+            entry.unproven = true;
+            core.admission.called(source);
+        }
         core.events.push_back(Event::CallOffered { tunnel: id, session, request: Box::new(request) });
     }
 
@@ -354,6 +370,7 @@ impl Endpoint {
             core.timers.remove(timer);
         }
         core.sessions -= 1;
+        core.admission.proven(tunnel.path.peer.ip(), entry.unproven.into());
         tunnel.session_ids.release(session, now, tunnel.policy.timing.cycle());
         core.events.push_back(Event::CallDown { tunnel: id, session, reason: Box::new(reason) });
         self.emptied(now, id);
@@ -397,7 +414,8 @@ impl Core {
         let at = now + tunnel.policy.setup;
         self.timers.arm(timer, Some(at));
         let state = if ahead.is_some() { State::WaitTunnel } else { State::Offered };
-        let entry = Session { kind, state, peer: None, setup: Some((timer, at)), ahead: ahead.map(Box::new) };
+        let (setup, ahead) = (Some((timer, at)), ahead.map(Box::new));
+        let entry = Session { kind, state, unproven: false, peer: None, setup, ahead };
         tunnel.sessions.insert(session, Box::new(entry));
         self.sessions += 1;
         Some(session)

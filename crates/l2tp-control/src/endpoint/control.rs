@@ -8,7 +8,7 @@ use crate::Instant;
 use crate::auth;
 use crate::error::{Error, Violation};
 use crate::event::{By, Cause, Event, PeerInfo, Reason};
-use crate::tunnel::{State, Tunnel};
+use crate::tunnel::{Opener, State, Tunnel};
 use crate::wire::{
     Attribute, Body, ErrorCode, Failure, Hello, Message, MessageType, OtherAvps, Scccn, Sccrp, Scope,
     StopCcn, StopResult,
@@ -168,6 +168,8 @@ impl Endpoint {
         if tunnel.state == State::Closing {
             return false;
         }
+        let unproven = tunnel.sessions.values().filter(|session| session.unproven).count();
+        core.admission.proven(tunnel.path.peer.ip(), unproven);
         for session in tunnel.sessions.values() {
             core.sessions -= 1;
             if let Some((timer, _)) = session.setup {
@@ -179,6 +181,9 @@ impl Endpoint {
         tunnel.session_ids = Default::default();
         if tunnel.state == State::WaitCtlConn {
             core.admission.settled(tunnel.path.peer.ip());
+        }
+        if let Opener::Peer(_) = tunnel.opener {
+            core.admission.ended(tunnel.path.peer.ip());
         }
         core.opening.remove(&(tunnel.path.peer, id));
         core.open -= 1;

@@ -18,7 +18,9 @@ impl Endpoint {
             (Some(id), true) => self.tunnels.get(&id)?.policy.clone(),
             (Some(id), false) => self.tunnels.get(&core.of_peer(path.remote(), id).next()?)?.policy.clone(),
             (None, true) => {
-                core.policy(plain(message, Attribute::HOST_NAME).unwrap_or_default(), path.peer.ip())?
+                let rule =
+                    core.rule(plain(message, Attribute::HOST_NAME).unwrap_or_default(), path.peer.ip());
+                core.config.peers[rule?].policy.clone()
             }
             // Nothing is hidden from who is not known.
             (None, false) => return None,

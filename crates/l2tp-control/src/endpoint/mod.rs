@@ -265,13 +265,19 @@ impl Endpoint {
         let core = &self.core;
         let indexes = core.by_peer.is_empty() && core.opening.is_empty() && core.timers.is_empty();
         let queues = core.ready.is_empty() && core.replies.is_empty() && core.events.is_empty();
-        let counts = core.open + core.sessions + core.admission.half_open() == 0;
+        let counts = core.open + core.sessions == 0 && core.admission.is_empty();
         self.tunnels.is_empty() && indexes && queues && counts
     }
 
     /// A tunnel's state.
     pub fn tunnel_state(&self, id: TunnelId) -> Option<State> {
         self.tunnels.get(&id).map(|tunnel| tunnel.state)
+    }
+
+    /// How a tunnel's peer is dealt with: the policy of the rule that fitted when it opened the tunnel, or
+    /// the one that we [connected](Self::connect) with.
+    pub fn policy(&self, id: TunnelId) -> Option<&Arc<Policy>> {
+        self.tunnels.get(&id).map(|tunnel| &tunnel.policy)
     }
 
     /// Whether each end of a tunnel knows that it has all the other has said: who ends waits for that.

@@ -6,6 +6,7 @@
 //! | again, from the same peer, with the same Assigned Tunnel ID and content | the tunnel's SCCRP is repeated, or its ack |
 //! | the same but for its content, or a cycle later | a tunnel of its own; once it is established, the old one is gone: the peer has started again |
 //! | while we open a tunnel to the same address and port, or late for that, if a rule fits the peer | the lower tie breaker wins (§4.4.3) |
+//! | Host Name hidden, repeated or malformed, so that another rule fits once the message is decoded | refused, statelessly |
 //! | beyond the limits, wrong version, no rule for the peer, no secret to answer with | refused, statelessly |
 //! | else | a tunnel in wait-ctl-conn |
 
@@ -119,13 +120,20 @@ impl Endpoint {
         }
         let message = &datagram[..header.length.into()];
         let hash = hash(&message[Header::LEN..]);
-        let policy = core.policy(plain(message, Attribute::HOST_NAME).unwrap_or_default(), path.peer.ip());
+        let rule = core.rule(plain(message, Attribute::HOST_NAME).unwrap_or_default(), path.peer.ip());
+        let policy = rule.map(|rule| core.config.peers[rule].policy.clone());
         let secret = policy.as_ref().and_then(|policy| policy.secret.as_ref());
         let leniencies = policy.as_ref().map(|policy| policy.leniencies).unwrap_or_default();
         match decode_body(header, datagram, secret, leniencies) {
             Ok(body) => {
                 core.note(&body);
                 if let Message::Sccrq(request) = &body.message {
+                    if core.rule(&request.host_name, path.peer.ip()) != rule {
+                        core.count("host_name");
+                        let words = "which Host Name counts is not clear";
+                        let cause = Cause::error(StopResult::GENERAL_ERROR, ErrorCode::VALUE, words);
+                        return core.refuse(path, header, request.assigned_tunnel_id, &cause);
+                    }
                     self.requested(now, &Opening { path, body: &body, hash, request }, policy);
                 }
             }
@@ -321,9 +329,9 @@ impl Core {
         self.by_peer.range((remote, peer, LOWEST)..=(remote, peer, HIGHEST)).map(|(_, _, id)| *id)
     }
 
-    /// The policy of the first rule that fits a peer.
-    pub(super) fn policy(&self, host_name: &[u8], address: IpAddr) -> Option<Arc<Policy>> {
-        self.config.peers.iter().find(|rule| rule.fits(host_name, address)).map(|rule| rule.policy.clone())
+    /// The first rule that fits a peer.
+    pub(super) fn rule(&self, host_name: &[u8], address: IpAddr) -> Option<usize> {
+        self.config.peers.iter().position(|rule| rule.fits(host_name, address))
     }
 
     /// Whether a message answers the SCCRQ that a tunnel has given up for the peer's, which had accepted it

@@ -122,6 +122,12 @@ enum Input {
         session: SessionId,
         cause: Cause<CdnResult>,
     },
+    Proven {
+        #[serde(with = "id")]
+        tunnel: TunnelId,
+        #[serde(with = "id")]
+        session: SessionId,
+    },
     SendLinkInfo {
         #[serde(with = "id")]
         tunnel: TunnelId,

@@ -234,6 +234,10 @@ impl<R: BufRead> Replay<R> {
             Input::Accept { tunnel, session, .. } => endpoint.accept(at, tunnel, session),
             Input::Connected { tunnel, session, connected } => endpoint.connected(tunnel, session, connected),
             Input::HangUp { tunnel, session, cause, .. } => endpoint.hang_up(at, tunnel, session, cause),
+            Input::Proven { tunnel, session } => {
+                endpoint.proven(tunnel, session);
+                Ok(())
+            }
             Input::SendLinkInfo { tunnel, session, accm } => endpoint.send_link_info(tunnel, session, accm),
             Input::SendLineErrors { tunnel, session, errors } => {
                 endpoint.send_line_errors(tunnel, session, errors)
@@ -337,6 +341,7 @@ impl Input {
             Self::HangUp { tunnel, session, cause, .. } => {
                 format!("hang up {}: {cause}", both(tunnel, session))
             }
+            Self::Proven { tunnel, session } => format!("{} is proven", both(tunnel, session)),
             Self::SendLinkInfo { tunnel, session, .. } => format!("link info for {}", both(tunnel, session)),
             Self::SendLineErrors { tunnel, session, .. } => {
                 format!("line errors of {}", both(tunnel, session))

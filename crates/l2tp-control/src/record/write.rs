@@ -80,6 +80,7 @@ recorded! {
         = Input::Connected { tunnel, session, connected: connected.clone() };
     hang_up(now: Instant, tunnel: TunnelId, session: SessionId, cause: Cause<CdnResult>) -> Result<(), Misuse>
         = Input::HangUp { at: now.as_micros(), tunnel, session, cause: cause.clone() };
+    proven(tunnel: TunnelId, session: SessionId) = Input::Proven { tunnel, session };
     send_link_info(tunnel: TunnelId, session: SessionId, accm: Accm) -> Result<(), Misuse>
         = Input::SendLinkInfo { tunnel, session, accm };
     send_line_errors(tunnel: TunnelId, session: SessionId, errors: CallErrors) -> Result<(), Misuse>

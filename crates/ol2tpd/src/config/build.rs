@@ -126,8 +126,10 @@ fn limits(section: Section<'_>) -> Limits {
     let ids = usize::from(u16::MAX);
     let limits = Limits {
         tunnels: number("tunnels", ids, default.tunnels),
+        tunnels_per_source: number("tunnels-per-source", ids, default.tunnels_per_source),
         sessions_per_tunnel: number("sessions-per-tunnel", ids, default.sessions_per_tunnel),
         sessions: number("sessions", 100_000_000, default.sessions),
+        unproven_calls_per_source: default.unproven_calls_per_source,
         half_open: number("half-open", ids, default.half_open),
         half_open_per_source: number("half-open-per-source", ids, default.half_open_per_source),
         requests_per_source: number("requests-per-source", 1_000_000, default.requests_per_source as usize)

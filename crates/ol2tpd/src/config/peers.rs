@@ -26,6 +26,9 @@ const YEAR: Duration = Duration::from_secs(366 * 86_400);
 /// fits into 1500 with IPsec around it.
 const MRU: u16 = 1400;
 
+/// How long a peer may keep a tunnel without a session, unless the file says otherwise.
+const EMPTY: Duration = Duration::from_secs(60);
+
 /// The names of authentication methods.
 const METHODS: [(&str, Method); 4] = [
     (Method::MsChapV2.name(), Method::MsChapV2),
@@ -60,7 +63,7 @@ pub(super) fn peers(root: &Section<'_>, ppp_name: &str, pools: &Pools) -> Vec<Pe
             name: name.into(),
             host_name: section.own("host-name", text).unwrap_or_else(|| "*".into()).into(),
             network: section.own("network", network),
-            policy: policy(&section).into(),
+            policy: policy(&section, Some(EMPTY)).into(),
             profile: served(name, &section, ppp_name, pools).into(),
         };
         if let Some(first) = peers.iter().find(|first| covers(first, &peer)) {
@@ -92,8 +95,8 @@ fn network(node: &Node) -> Read<Network> {
     Ok(Network { address: prefix.address(), bits: prefix.bits() })
 }
 
-/// The control connection.
-fn policy(section: &Section<'_>) -> Policy {
+/// The control connection. `empty`: how long it is kept without a session, unless the file says otherwise.
+fn policy(section: &Section<'_>, empty: Option<Duration>) -> Policy {
     let default = Policy::default();
     let secret = secret(section, "secret", "secret-file").map(|octets| Secret::new(&octets));
     let has_secret = section.has("secret") || section.has("secret-file");
@@ -140,9 +143,7 @@ fn policy(section: &Section<'_>) -> Policy {
             .get("bearer-capabilities", boolean)
             .unwrap_or(default.bearer_capabilities),
         setup: section.get("setup-time", duration(SECOND..=HOUR)).unwrap_or(default.setup),
-        empty: section
-            .get("empty-tunnel-time", or_off(duration(Duration::ZERO..=YEAR)))
-            .unwrap_or(default.empty),
+        empty: section.get("empty-tunnel-time", or_off(duration(Duration::ZERO..=YEAR))).unwrap_or(empty),
         timing,
         leniencies: section.get("strict", leniencies).unwrap_or(default.leniencies),
         ..default
@@ -327,7 +328,7 @@ fn dial(name: &str, section: Section<'_>) -> Dial {
         host: section.required("host", host).unwrap_or_default(),
         port: section.get("port", number(1..=65_535)).unwrap_or(value::PORT),
         local_port: section.get("local-port", number(1..=65_535)),
-        policy: policy(&section).into(),
+        policy: policy(&section, None).into(),
         profile: dialled(name, &section).into(),
         default_route: section.get("default-route", boolean).unwrap_or(false),
         routes: section.get("routes", list(parsed)).unwrap_or_default(),

@@ -168,6 +168,7 @@ fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str
 fn limits(limits: &Limits) -> Vec<(&'static str, Shown)> {
     vec![
         ("tunnels", value(limits.tunnels)),
+        ("tunnels-per-source", value(limits.tunnels_per_source)),
         ("sessions-per-tunnel", value(limits.sessions_per_tunnel)),
         ("sessions", value(limits.sessions)),
         ("half-open", value(limits.half_open)),

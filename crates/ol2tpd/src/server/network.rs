@@ -147,7 +147,8 @@ pub(super) fn bind(
         }
     };
     let mru = session.link_mru();
-    let config = UnitConfig { interface, mtu: profile.mtu, mru, mss_clamp: profile.mss_clamp };
+    let mss_clamp = profile.mss_clamp;
+    let config = UnitConfig { interface, mtu: profile.mtu, mru, mss_clamp, ..UnitConfig::default() };
     let Some(socket) = &session.socket else { return Ok(()) };
     // While nothing leads through the tunnel yet.
     let client = match dial.filter(|dial| dial.default_route || !dial.routes.is_empty()) {

@@ -16,6 +16,7 @@ fn a_peer_and_a_user_are_enough() {
     let peer = &settings.peers[0];
     assert_eq!((&*peer.name, &*peer.host_name, peer.network.is_none()), ("a", "*", true));
     assert!(!peer.policy.challenge && peer.policy.secret.is_none());
+    assert_eq!(peer.policy.empty, Some(Duration::from_secs(60)));
     assert_eq!(peer.profile.ppp.require, [Method::MsChapV2, Method::ChapMd5]);
     assert_eq!(peer.profile.interface, InterfaceChoice::PerSession { name: "ppp%d".into() });
     assert!(!peer.profile.ipv6 && peer.profile.mss_clamp && peer.profile.mtu.is_none());
@@ -28,6 +29,7 @@ fn a_host_is_enough_to_connect() {
     let dial = &settings.connect[0];
     assert_eq!((&*dial.name, &*dial.host, dial.port, dial.local_port), ("c", "h", 1701, None));
     assert_eq!((dial.default_route, dial.dns, dial.persist), (false, DnsMode::Auto, None));
+    assert_eq!(dial.policy.empty, None);
     assert!(dial.profile.ppp.require.is_empty() && dial.profile.ppp.credentials.is_none());
     assert!(dial.profile.ipv6);
 }

@@ -17,7 +17,7 @@ use super::up::Up;
 use crate::{Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Unit, UnitConfig};
 
 /// The longest frame that fits into a datagram with its headers.
-pub(super) const MAX_FRAME: usize = 65_000;
+pub(crate) const MAX_FRAME: usize = 65_000;
 
 /// A session socket.
 pub(super) struct Socket {
@@ -100,7 +100,7 @@ pub(super) fn alive(session: &Session) -> Result<()> {
     ))
 }
 
-fn explain(errno: Errno, ids: &SessionIds) -> Error {
+pub(crate) fn explain(errno: Errno, ids: &SessionIds) -> Error {
     let SessionIds { tunnel_id, session_id, peer_session_id, .. } = *ids;
     match errno {
         Errno::Inval => {
@@ -136,7 +136,7 @@ pub(super) fn send(core: &Core, session: &Arc<Session>, frame: &[u8]) -> Result<
 }
 
 /// Copies a frame, as far as it fits: its whole length.
-pub(super) fn copy(frame: &[u8], buffer: &mut [u8]) -> usize {
+pub(crate) fn copy(frame: &[u8], buffer: &mut [u8]) -> usize {
     let len = frame.len().min(buffer.len());
     buffer[..len].copy_from_slice(&frame[..len]);
     frame.len()

@@ -276,6 +276,8 @@ pub(super) struct UnitState {
     pub(super) interface: Arc<Interface>,
     /// Inner addresses on a shared interface.
     pub(super) addresses: Vec<Prefix>,
+    /// Inner addresses that the peer may send from; empty: those of a shared interface, or any.
+    pub(super) sources: Vec<Prefix>,
     /// Bounds of the MTU: of the configuration, of the peer's MRU.
     pub(super) max_mtu: Option<u16>,
     pub(super) mru: AtomicU16,

@@ -114,14 +114,18 @@ impl AddressTable {
     }
 }
 
+/// The bits of an address that count, and what they have to be.
+pub(super) type Pattern = (u128, u128);
+
 /// Whether an address (IPv4 in mapped form) is in one of the prefixes.
-pub(super) fn contains(prefixes: &[(u8, u128)], address: u128) -> bool {
-    prefixes.iter().any(|&(len, prefix)| mask(address, len) == prefix)
+#[inline]
+pub(super) fn contains(prefixes: &[Pattern], address: u128) -> bool {
+    prefixes.iter().any(|&(mask, prefix)| address & mask == prefix)
 }
 
 /// Prefixes as [`contains`] wants them.
-pub(super) fn keys(prefixes: &[Prefix]) -> Box<[(u8, u128)]> {
-    prefixes.iter().map(|&prefix| key(prefix)).collect()
+pub(super) fn patterns<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> Box<[Pattern]> {
+    prefixes.into_iter().map(|&prefix| key(prefix)).map(|(len, prefix)| (mask(!0, len), prefix)).collect()
 }
 
 /// Source or destination address of an inner packet, IPv4 in mapped form. `None` if it is too short

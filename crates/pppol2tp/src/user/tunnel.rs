@@ -93,7 +93,7 @@ impl Socket {
     }
 }
 
-fn explain(errno: Errno, id: u16) -> Error {
+pub(crate) fn explain(errno: Errno, id: u16) -> Error {
     match errno {
         Errno::Inval => Error::new(errno, format!("tunnel id {id} is not one: ids are 1 to 65535")),
         Errno::Exist => Error::new(

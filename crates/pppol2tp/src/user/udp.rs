@@ -62,7 +62,7 @@ impl Handle {
 }
 
 /// An IPv4-mapped address as IPv4.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
         IpAddr::V6(_) => address,
@@ -88,7 +88,7 @@ pub(super) fn describe(fd: BorrowedFd<'_>) -> Descriptor {
 }
 
 /// Whether it is a UDP socket that nobody else encapsulates in: its address, and whether it is IPv6.
-fn check(socket: &UdpSocket) -> Result<(SocketAddr, bool)> {
+pub(crate) fn check(socket: &UdpSocket) -> Result<(SocketAddr, bool)> {
     let system = |error| Error::system("looking at the UDP socket", &error);
     match describe(socket.as_fd()) {
         Descriptor::NotUdp => Err(Errno::ProtoNoSupport.into()),

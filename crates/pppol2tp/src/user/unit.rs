@@ -148,6 +148,7 @@ impl Bound {
         Ok(Arc::new(UnitState {
             interface,
             addresses,
+            sources: config.sources,
             max_mtu: config.mtu,
             mru: AtomicU16::new(config.mru.unwrap_or(u16::MAX)),
             mss_clamp: config.mss_clamp,

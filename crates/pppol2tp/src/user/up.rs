@@ -12,9 +12,9 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -32,18 +32,22 @@ use super::Mode;
 use super::coalesce::Coalescer;
 use super::deliver::{Writer, pass_up};
 use super::log::{Dump, Log};
+use super::paths::Paths;
 use super::state::{self, Interface, Session, Sink, Tunnel, Udp, UnitState};
-use super::table::{self, IdTable};
+use super::table::{self, IdTable, Pattern};
 use super::worker::{self, Commands, WAKE, at, put, take};
 use crate::netlink::Netlink;
 use crate::sys::{self, Received, RecvBatch};
-use crate::{DebugMask, Reason};
+use crate::{DebugMask, Prefix, Reason};
 
 /// How many messages one `recvmmsg` takes.
 const BATCH: usize = 32;
-/// How often the path MTU is asked for again once it has fallen, in microseconds: the kernel forgets
-/// what it learned after ten minutes.
-const PATH_CHECK: u64 = 60_000_000;
+/// How many errors of a socket are looked at in one go,
+const ERRORS: usize = 64;
+/// and how many paths: messages come in between.
+const PATHS: usize = 16;
+/// How often a changed path is reported, in microseconds.
+const REPORT: u64 = 1_000_000;
 /// An interface's MTU is not lowered below this while it runs: IPv6 would leave it for good
 /// (RFC 8200 §5).
 const IPV6_MIN_MTU: u16 = 1280;
@@ -51,6 +55,13 @@ const IPV6_MIN_MTU: u16 = 1280;
 const SPARE: usize = 256;
 /// unless they are larger than this.
 const KEEP: usize = 4096;
+
+/// Where IPv6 speaks to its neighbours from: a link-local address, or none while one is not known to be free
+/// (RFC 4862 §5.4.2).
+const NEIGHBOURS: [Prefix; 2] = [
+    Prefix { address: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), len: 10 },
+    Prefix { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), len: 128 },
+];
 
 /// A session's receive half.
 pub(super) struct RxSession {
@@ -63,8 +74,8 @@ pub(super) struct RxSession {
 /// Where a bound session's frames go.
 pub(super) struct RxUnit {
     pub(super) state: Arc<UnitState>,
-    /// Inner source addresses it may use, on a shared interface.
-    pub(super) sources: Option<Box<[(u8, u128)]>>,
+    /// Inner source addresses that its peer may use, unless any.
+    pub(super) sources: Option<Box<[Pattern]>>,
 }
 
 /// Messages that wait for the ones before them.
@@ -96,7 +107,11 @@ pub(super) struct Up {
     coalescer: Coalescer,
     timers: BinaryHeap<Reverse<(u64, u32)>>,
     spare: Vec<Vec<u8>>,
-    path_check: Option<u64>,
+    paths: Paths,
+    /// When a path's change was last reported.
+    path_told: Option<u64>,
+    /// Slots of tunnels and of their sessions.
+    by_tunnel: BTreeSet<(u32, u32)>,
     /// The last look-up: ids and socket, and the session.
     last: Option<([u16; 2], u32, u32)>,
     zero_ids: usize,
@@ -117,7 +132,9 @@ impl Up {
             coalescer: Coalescer::new(),
             timers: BinaryHeap::with_capacity(1024),
             spare: Vec::with_capacity(SPARE),
-            path_check: None,
+            paths: Paths::default(),
+            path_told: None,
+            by_tunnel: BTreeSet::new(),
             last: None,
             zero_ids: 0,
         }
@@ -167,6 +184,7 @@ impl Up {
     pub(super) fn add_tunnel(&mut self, tunnel: Arc<Tunnel>) {
         self.zero_ids += usize::from(tunnel.accept_zero_id);
         let slot = tunnel.slot;
+        self.paths.add(tunnel.peer.ip(), slot, tunnel.path_mtu.load(Relaxed));
         put(&mut self.tunnels, slot, tunnel);
     }
 
@@ -174,11 +192,13 @@ impl Up {
         self.last = None;
         if let Some(tunnel) = take(&mut self.tunnels, slot) {
             self.zero_ids -= usize::from(tunnel.accept_zero_id);
+            self.paths.remove(tunnel.peer.ip(), slot);
         }
     }
 
     pub(super) fn add_session(&mut self, shared: Arc<Session>) {
         self.ids.insert(shared.tunnel.id, shared.ids.session_id, shared.slot);
+        self.by_tunnel.insert((shared.tunnel.slot, shared.slot));
         let session = RxSession { rx: Receive::default(), held: None, unit: None, shared };
         put(&mut self.sessions, session.shared.slot, session);
     }
@@ -189,6 +209,7 @@ impl Up {
         let received = Stats { tx: [0; Tx::COUNT], ..shared.stats() };
         state::lock(&shared.tunnel.past).add_session(&received);
         self.ids.remove(shared.tunnel.id, shared.ids.session_id, slot);
+        self.by_tunnel.remove(&(shared.tunnel.slot, slot));
         if let Some(Some(udp)) = self.sockets.get(shared.tunnel.udp_slot as usize) {
             udp.passed.push_gone(&shared, &shared.told);
         }
@@ -235,7 +256,10 @@ impl Up {
             tell_of_the_dead(udp, session, &state);
         }
         if let Some(session) = self.half(session) {
-            let sources = state.interface.shared.then(|| table::keys(&state.addresses));
+            let sources = match &state.sources[..] {
+                [] => state.interface.shared.then(|| table::patterns(&state.addresses)),
+                sources => Some(table::patterns(sources.iter().chain(&NEIGHBOURS))),
+            };
             session.unit = Some(RxUnit { state, sources });
         }
     }
@@ -256,7 +280,7 @@ impl Up {
 
     fn timeout(&self) -> EpollTimeout {
         let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
-        match timer.into_iter().chain(self.path_check).min() {
+        match timer.into_iter().chain(self.paths.next()).min() {
             None => EpollTimeout::NONE,
             Some(at) => {
                 let millis = at.saturating_sub(self.log.now()).div_ceil(1000);
@@ -267,7 +291,7 @@ impl Up {
 
     fn run_timers(&mut self) {
         let Some(first) =
-            self.timers.peek().map(|Reverse((at, _))| *at).into_iter().chain(self.path_check).min()
+            self.timers.peek().map(|Reverse((at, _))| *at).into_iter().chain(self.paths.next()).min()
         else {
             return;
         };
@@ -287,11 +311,9 @@ impl Up {
             self.release(slot, now);
         }
         self.flush(now);
-        if self.path_check.is_some_and(|at| now >= at) {
-            self.path_check = None;
-            for slot in 0..self.tunnels.len() {
-                self.follow_path(slot as u32, now);
-            }
+        for _ in 0..PATHS {
+            let Some((peer, tunnels)) = self.paths.take(now) else { return };
+            self.follow_path(peer, tunnels, now);
         }
     }
 
@@ -299,42 +321,45 @@ impl Up {
     fn take_errors(&mut self, udp: &Udp, commands: &Commands<Self>) {
         // Both are there only to be reported; `send` meets the same errors.
         let _ = udp.socket.take_error();
-        let mut too_big = false;
-        while let Ok(Some(error)) = sys::take_error(udp.fd()) {
+        for _ in 0..ERRORS {
+            let Ok(Some(error)) = sys::take_error(udp.fd()) else { return };
             udp.counters.errors.add(1);
-            too_big |= error.errno == libc::EMSGSIZE;
-        }
-        if too_big {
-            commands.run(self);
-            let now = self.log.now();
-            for slot in 0..self.tunnels.len() {
-                if at(&mut self.tunnels, slot as u32).is_some_and(|tunnel| tunnel.udp_slot == udp.slot) {
-                    self.follow_path(slot as u32, now);
-                }
+            if let (libc::EMSGSIZE, Some(to)) = (error.errno, error.to) {
+                commands.run(self);
+                self.paths.too_big(to.ip(), self.log.now());
             }
         }
     }
 
-    /// Sets the MTU of a tunnel's interfaces to what its path carries now.
-    fn follow_path(&mut self, slot: u32, now: u64) {
-        let Some(tunnel) = at(&mut self.tunnels, slot).map(|tunnel| tunnel.clone()) else {
-            return;
-        };
-        let before = tunnel.mtu();
-        tunnel.learn_path_mtu();
+    /// Sets the MTU of the interfaces of a peer's tunnels to what the path carries now.
+    fn follow_path(&mut self, peer: IpAddr, tunnels: Vec<u32>, now: u64) {
+        // Most take the same way: the kernel is asked once for all of them.
+        let mut last = None;
+        for slot in tunnels {
+            let Some(tunnel) = at(&mut self.tunnels, slot).map(|tunnel| tunnel.clone()) else { continue };
+            let before = tunnel.mtu();
+            let mut to = tunnel.peer;
+            to.set_port(0);
+            let way = (tunnel.udp_slot, tunnel.local, to);
+            match last {
+                Some((known, mtu)) if known == way => tunnel.path_mtu.store(mtu, Relaxed),
+                _ => tunnel.learn_path_mtu(),
+            }
+            let carried = tunnel.path_mtu.load(Relaxed);
+            last = Some((way, carried));
+            self.paths.learned(peer, carried, now);
+            if tunnel.mtu() != before {
+                self.path_changed(&tunnel, before, now);
+            }
+        }
+    }
+
+    fn path_changed(&mut self, tunnel: &Tunnel, before: u16, now: u64) {
         let path = tunnel.mtu();
-        if path < before || self.path_check.is_some() {
-            self.path_check = Some(now + PATH_CHECK);
-        }
-        if path == before {
-            return;
-        }
-        for session in self.sessions.iter().flatten().filter(|session| session.shared.tunnel.slot == slot) {
-            let Some(unit) =
-                session.unit.as_ref().map(|unit| &unit.state).filter(|unit| !unit.interface.shared)
-            else {
-                continue;
-            };
+        for &(_, slot) in self.by_tunnel.range((tunnel.slot, 0)..=(tunnel.slot, u32::MAX)) {
+            let session = self.sessions.get(slot as usize).and_then(Option::as_ref);
+            let unit = session.and_then(|session| session.unit.as_ref()).map(|unit| &unit.state);
+            let Some(unit) = unit.filter(|unit| !unit.interface.shared) else { continue };
             let mtu = unit.wanted_mtu(path.max(before.min(IPV6_MIN_MTU)));
             let interface = &unit.interface;
             match self.netlink.set_mtu(interface.index, mtu) {
@@ -344,7 +369,10 @@ impl Up {
                 }
             }
         }
-        tracing::info!(target: "pppol2tp", "{tunnel}: the path to {} carries {path} bytes of a packet, before {before}", tunnel.peer);
+        if self.path_told.is_none_or(|told| now - told >= REPORT) {
+            self.path_told = Some(now);
+            tracing::info!(target: "pppol2tp", "{tunnel}: the path to {} carries {path} bytes of a packet, before {before}", tunnel.peer);
+        }
     }
 
     fn receive(&mut self, udp: &Arc<Udp>, commands: &Commands<Self>) {

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::{io, thread};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -107,15 +107,12 @@ impl<T> Mailbox<T> {
         Ok(())
     }
 
-    /// Leaves a command and wakes the thread, unless too many wait.
+    /// Leaves a command and wakes the thread. If too many wait, the caller waits for room: nothing is lost
+    /// when very many sessions end at once.
     pub(super) fn post(&self, command: impl FnOnce(&mut T) + Send + 'static) -> Result<()> {
-        let sent = self.sender()?.try_send(Box::new(command));
-        self.bell.left.fetch_add(1, Release);
+        self.leave(command)?;
         self.wake();
-        sent.map_err(|error| match error {
-            TrySendError::Full(_) => Error::new(Errno::Again, "too many frames wait to be sent; try again"),
-            TrySendError::Disconnected(_) => gone(),
-        })
+        Ok(())
     }
 
     /// Runs a command in the thread and waits for its answer.
@@ -254,6 +251,27 @@ mod tests {
         let mailbox = thread();
         let numbers = 0..10 * COMMANDS as u32;
         numbers.clone().for_each(|number| mailbox.leave(note(number)).expect("left"));
+        assert_eq!(mailbox.call(|notes| notes.commands.clone()), Ok(numbers.collect()));
+    }
+
+    #[test]
+    fn frames_wait_for_room() {
+        let mailbox = thread();
+        let (started, start) = sync_channel(0);
+        let (go_on, held) = sync_channel::<()>(1);
+        let hold = move |_: &mut Notes| {
+            started.send(()).expect("awaited");
+            held.recv().expect("sent");
+        };
+        mailbox.post(hold).expect("posted");
+        start.recv().expect("it runs");
+        let numbers = 0..10 * COMMANDS as u32;
+        for number in numbers.clone() {
+            if number == COMMANDS as u32 {
+                go_on.send(()).expect("awaited");
+            }
+            mailbox.post(note(number)).unwrap_or_else(|error| panic!("frame {number}: {error}"));
+        }
         assert_eq!(mailbox.call(|notes| notes.commands.clone()), Ok(numbers.collect()));
     }
 
