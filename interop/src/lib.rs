@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -46,6 +46,35 @@ fn build() -> io::Result<PathBuf> {
         return Err(io::Error::other("the command ol2tp does not build"));
     }
     Ok(profile.join("ol2tp"))
+}
+
+/// A test of another package, built as [`ol2tp`] is.
+///
+/// Errors: it does not build, or the caller is not run by cargo.
+pub fn test_of(package: &str, test: &str) -> io::Result<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "test",
+        "--quiet",
+        "--no-run",
+        "--message-format",
+        "json",
+        "--package",
+        package,
+        "--test",
+        test,
+    ]);
+    cargo.arg("--target-dir").arg(target()?);
+    if profile()?.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let output = cargo.stderr(Stdio::inherit()).output()?;
+    let executable = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    };
+    let found = String::from_utf8_lossy(&output.stdout).lines().find_map(executable);
+    found.ok_or_else(|| io::Error::other(format!("the test {test} of {package} does not build")))
 }
 
 /// cargo's directory of the profile that the running test was built with.

@@ -11,6 +11,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -76,6 +77,13 @@ impl Uml {
     pub fn file(&self, name: &str, text: &str) -> io::Result<String> {
         fs::write(self.directory.path().join(name), text)?;
         Ok(format!("/host/{name}"))
+    }
+
+    /// Copies a program. Returns its path in the guest.
+    pub fn program(&self, program: &Path) -> io::Result<String> {
+        let name = program.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        fs::copy(program, self.directory.path().join(name))?;
+        Ok(format!("/host/{}", name.to_string_lossy()))
     }
 
     /// Runs a command of the shell to its end. Returns what it writes.

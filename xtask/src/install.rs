@@ -12,9 +12,14 @@ pub(crate) const NAMESPACES: &[Needed] = &[("ip", "iproute2"), ("unshare", "util
 pub(crate) const TSHARK: &[Needed] =
     &[("tshark", "tshark"), ("dumpcap", "wireshark-common"), ("ethtool", "ethtool")];
 
-/// To set up real peers, and to run them.
-pub(crate) const PEERS: &[Needed] =
-    &[("ip", "iproute2"), ("setpriv", "util-linux"), ("unshare", "util-linux"), ("chroot", "coreutils")];
+/// To set up real peers, to run them, and to compile the sample that runs beside them.
+pub(crate) const PEERS: &[Needed] = &[
+    ("ip", "iproute2"),
+    ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+    ("chroot", "coreutils"),
+    ("gcc", "gcc"),
+];
 
 /// Sees to programs of the distribution, by `apt-get` if there is need and permission.
 pub(crate) fn packages(needed: &[Needed]) -> Result<(), String> {

@@ -12,6 +12,7 @@ mod install;
 mod peers;
 mod process;
 mod test;
+mod uml;
 
 /// The project's checks, fuzzing and benchmarks.
 #[derive(Parser)]
@@ -21,6 +22,7 @@ enum Command {
     Fuzz(fuzz::Args),
     Bench(bench::Args),
     Peers(peers::Args),
+    Uml(uml::Args),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Peers(args) => peers::run(&args),
+        Command::Uml(args) => uml::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

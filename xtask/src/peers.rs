@@ -8,7 +8,7 @@
 //! Each is a root directory for chroot(2): packages unpacked, not installed. The system and its sources
 //! stay as they are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::install::{self, packages};
@@ -73,25 +73,41 @@ pub(crate) const BOOKWORM: Root = Root {
 /// How often the archive is asked: a mirror in the midst of an update has holes.
 const ATTEMPTS: u32 = 3;
 
+impl Root {
+    /// Where it is, and the file that says what it was made from.
+    fn paths(&self) -> [PathBuf; 2] {
+        let cache = target().join("peers");
+        [cache.join(self.suite), cache.join(format!("{}.packages", self.suite))]
+    }
+
+    /// What it is made from.
+    fn recipe(&self) -> String {
+        format!("{}\n{}\n", self.packages.join("\n"), self.finish)
+    }
+}
+
+/// Whether a root directory is there, made as it is to be made now.
+pub(crate) fn is_set_up(root: &Root) -> bool {
+    let [directory, stamp] = root.paths();
+    directory.is_dir() && fs::read_to_string(stamp).is_ok_and(|stamp| stamp == root.recipe())
+}
+
 /// Sees to a root directory.
 pub(crate) fn set_up(root: &Root) -> Result<(), String> {
-    let Root { suite, peers, packages: names, finish } = root;
-    let cache = target().join("peers");
-    let (directory, stamp) = (cache.join(suite), cache.join(format!("{suite}.packages")));
-    // What it was made from.
-    let made = format!("{}\n{finish}\n", names.join("\n"));
-    if directory.is_dir() && fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == made) {
+    let Root { suite, peers, .. } = root;
+    let [directory, stamp] = root.paths();
+    if is_set_up(root) {
         println!("{peers}: in {}", directory.display());
         return Ok(());
     }
     println!("missing: {peers}");
     packages(install::PEERS)?;
-    let work = cache.join(format!("{suite}.new"));
+    let work = directory.with_file_name(format!("{suite}.new"));
     make(root, &work)
         .and_then(|()| {
             empty(&directory)?;
             fs::rename(work.join("root"), &directory).map_err(|error| at(&directory, error))?;
-            fs::write(&stamp, made).map_err(|error| at(&stamp, error))?;
+            fs::write(&stamp, root.recipe()).map_err(|error| at(&stamp, error))?;
             empty(&work)
         })
         .map_err(|error| {

@@ -150,7 +150,7 @@ fn interop() -> Result<Passed, Problem> {
 }
 
 /// Peers of Debian sid. A test with one has its name in its path.
-const SID: &[&str] = &["kl2tpd", "xl2tpd"];
+const SID: &[&str] = &["kl2tpd", "uml", "xl2tpd"];
 /// Those of bookworm; some of sid are beside them.
 const BOOKWORM: &[&str] = &["l2tpns"];
 

@@ -1,0 +1,210 @@
+//! What exists in the driver: handles, tunnels, sessions, and how they come and go.
+//!
+//! Locks are taken in this order: the registry, an inbox, a session's state, a tunnel's sockets.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use l2tp_data::id::{SessionId, TunnelId};
+use l2tp_data::proc::bucket;
+use l2tp_data::rules::{self, Descriptor, SocketOption, TunnelState, View};
+
+use super::failed;
+use super::proc::{self, Numbers};
+use super::session::Session;
+use super::tunnel::Tunnel;
+use super::udp::Udp;
+use crate::netlink::Netlink;
+use crate::user::Mode;
+use crate::{DebugMask, Result, SessionInfo, Snapshot, SocketInfo, TunnelInfo};
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) struct Core {
+    pub(super) netlink: Netlink,
+    /// `/proc/net/pppol2tp` of the driver's network namespace.
+    proc: Option<File>,
+    clamp: Once,
+    registry: Mutex<Registry>,
+}
+
+/// A tunnel and its sessions, with numbers that grow from the older to the newer.
+pub(super) struct Known {
+    pub(super) tunnel: Arc<Tunnel>,
+    pub(super) born: u64,
+    pub(super) sessions: BTreeMap<u16, Arc<Session>>,
+}
+
+/// All there is.
+#[derive(Default)]
+pub(super) struct Registry {
+    pub(super) handles: BTreeMap<u64, Arc<Udp>>,
+    pub(super) tunnels: BTreeMap<u16, Known>,
+    births: u64,
+}
+
+/// How long the kernel may take to let go of an id.
+const CLOSING: Duration = Duration::from_millis(200);
+
+/// Connects; again for a while as long as the id is taken: the kernel ends in its own time what was closed,
+/// and tells nobody when that is done.
+pub(super) fn connect<T>(connect: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let end = Instant::now() + CLOSING;
+    loop {
+        match connect() {
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) && Instant::now() < end => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            result => return result,
+        }
+    }
+}
+
+impl Registry {
+    pub(super) fn birth(&mut self) -> u64 {
+        self.births += 1;
+        self.births
+    }
+
+    /// Ends a tunnel in the order that the kernel wants: sessions, management socket, UDP socket.
+    fn end(&mut self, tunnel_id: u16) {
+        let Some(Known { tunnel, sessions, .. }) = self.tunnels.remove(&tunnel_id) else { return };
+        sessions.values().for_each(Session::end);
+        tunnel.end();
+    }
+}
+
+/// What the rules of `connect` ask: of the tunnel of this handle, or of a session.
+pub(super) struct Facts<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) handle: Option<&'a Arc<Udp>>,
+}
+
+impl View for Facts<'_> {
+    fn descriptor(&self, _: i32, tunnel: TunnelId) -> Descriptor {
+        let Some(handle) = self.handle else { return Descriptor::Bad };
+        match self.registry.tunnels.get(&tunnel.get()) {
+            Some(known) if known.tunnel.is_of(handle) => Descriptor::ThisTunnel,
+            _ => Descriptor::Plain,
+        }
+    }
+
+    fn tunnel(&self, tunnel: TunnelId) -> Option<rules::Tunnel> {
+        let known = self.registry.tunnels.get(&tunnel.get())?;
+        let peer_tunnel = known.tunnel.peer_id.load(Relaxed);
+        Some(rules::Tunnel { state: TunnelState::Open, peer_tunnel })
+    }
+
+    fn has_session(&self, tunnel: TunnelId, session: SessionId) -> bool {
+        let known = self.registry.tunnels.get(&tunnel.get());
+        known.is_some_and(|known| known.sessions.contains_key(&session.get()))
+    }
+
+    fn several_tunnels_per_socket(&self) -> bool {
+        true
+    }
+}
+
+impl Core {
+    pub(super) fn new() -> Result<Self> {
+        let netlink = Netlink::open().map_err(|error| failed("opening rtnetlink", &error))?;
+        // Without it only Ns and Nr are not known.
+        let proc = File::open("/proc/thread-self/net/pppol2tp").ok();
+        Ok(Self { netlink, proc, clamp: Once::new(), registry: Mutex::default() })
+    }
+
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
+        lock(&self.registry)
+    }
+
+    /// Says once that nobody lowers the MSS here.
+    pub(super) fn no_mss_clamp(&self) {
+        self.clamp.call_once(|| {
+            tracing::warn!(
+                target: "pppol2tp",
+                "the kernel's driver does not lower the MSS of TCP: let nftables do it \
+                 (tcp option maxseg size set rt mtu), or use driver = \"user\""
+            );
+        });
+    }
+
+    /// Ends a handle: its tunnels and their sessions die with it.
+    pub(super) fn close_handle(&self, handle: &Arc<Udp>) {
+        let mut registry = self.registry();
+        registry.handles.remove(&handle.serial);
+        let ours = |known: &Known| known.tunnel.is_of(handle);
+        let ids: Vec<_> =
+            registry.tunnels.iter().filter(|(_, known)| ours(known)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| registry.end(id));
+    }
+
+    /// Ends a tunnel, if it has not ended yet.
+    pub(super) fn end_tunnel(&self, tunnel: &Arc<Tunnel>) {
+        let mut registry = self.registry();
+        let is_there =
+            registry.tunnels.get(&tunnel.id).is_some_and(|known| Arc::ptr_eq(&known.tunnel, tunnel));
+        if is_there {
+            registry.end(tunnel.id);
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let registry = self.registry();
+        let numbers = self.proc.as_ref().map(proc::read).unwrap_or_default();
+        let mut snapshot = Snapshot::default();
+        for handle in registry.handles.values() {
+            let counters = lock(&handle.inbox).counters.list();
+            snapshot.sockets.push(SocketInfo { local: handle.local, mode: Mode::PLAIN, counters });
+        }
+        let mut known: Vec<_> = registry.tunnels.values().collect();
+        known.sort_by_key(|known| std::cmp::Reverse(known.born));
+        for Known { tunnel, sessions, .. } in known {
+            snapshot.tunnels.push(TunnelInfo {
+                tunnel_id: tunnel.id,
+                peer_tunnel_id: tunnel.peer_id.load(Relaxed),
+                local: tunnel.udp_local,
+                peer: tunnel.peer,
+                debug: DebugMask(tunnel.get(SocketOption::Debug).unwrap_or_default() as u32),
+                references: sessions.len() + tunnel.management.load(Relaxed),
+                stats: tunnel.stats(None).unwrap_or_default(),
+                rx_foreign: 0,
+            });
+            let mut sessions: Vec<_> = sessions.values().collect();
+            sessions
+                .sort_by_key(|session| (bucket(session.ids.session_id), std::cmp::Reverse(session.serial)));
+            snapshot.sessions.extend(sessions.iter().map(|session| info(session, &numbers)));
+        }
+        snapshot
+    }
+}
+
+fn info(session: &Session, numbers: &BTreeMap<(u16, u16), Numbers>) -> SessionInfo {
+    let get = |option| session.get(option).unwrap_or_default();
+    let unit = session.state().unit.clone();
+    let mtu = unit.as_ref().map_or_else(|| session.tunnel.mtu(), |unit| unit.mtu.load(Relaxed));
+    let mru = unit.as_ref().map_or(u16::MAX, |unit| unit.mru.load(Relaxed));
+    let known = numbers.get(&(session.ids.tunnel_id, session.ids.session_id));
+    let Numbers { nr, ns } = known.copied().unwrap_or_default();
+    SessionInfo {
+        ids: session.ids(),
+        peer: session.tunnel.peer,
+        bound: unit.is_some(),
+        recv_seq: get(SocketOption::RecvSeq) != 0,
+        send_seq: get(SocketOption::SendSeq) != 0,
+        lns_mode: get(SocketOption::LnsMode) != 0,
+        reorder_timeout: get(SocketOption::ReorderTo) as u32,
+        debug: DebugMask(get(SocketOption::Debug) as u32),
+        mtu,
+        mru: if mru == u16::MAX { mtu } else { mru },
+        nr,
+        ns,
+        interface: unit.map(|unit| unit.name.clone()),
+        stats: session.stats().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Linux' own driver: sockets of AF_PPPOX and PX_PROTO_OL2TP, and `/dev/ppp`.
+//!
+//! ```text
+//!   peers ──► listener ─────────────────────────────┐
+//!   peer ───► UDP socket of a tunnel, connected ────┤ control messages        UdpHandle
+//!                  │ data messages                  ├───────────► Inbox ────► recv, poll_fd
+//!                  ▼                                │
+//!             kernel: l2tp ─► session ─► channel ───┤ LCP, authentication
+//!                                           │       │
+//!                                         unit ─────┘ NCPs
+//!                                           │
+//!                                       interface ◄─► network packets
+//! ```
+//!
+//! What a session's frames are read from:
+//!
+//! | state | frames come from | entered by |
+//! |---|---|---|
+//! | raw | the session socket | `connect` |
+//! | channel | `/dev/ppp` with the channel attached | `pass_up`, the end of the unit |
+//! | bound | the channel, and `/dev/ppp` with the unit | `unit` |
+//! | dead | nowhere | the end of the session socket, of its tunnel, of the UDP handle |
+//!
+//! The kernel never goes back from channel to raw, and frames that come while it goes forth would be lost
+//! between its queues: so a session that passes up takes the step at once, when its peer has sent nothing.
+//!
+//! | file | what |
+//! |---|---|
+//! | `core` | what exists: handles, tunnels, sessions; made and ended here |
+//! | `udp`, `tunnel`, `session`, `unit` | the values that callers hold |
+//! | `inbox` | what waits for the owner of a UDP handle, and all descriptors it comes from |
+//! | `filter` | the inner addresses that a peer may send from, a pure function |
+//! | `watch` | one descriptor for several |
+//! | `probe` | whether it works here, and why not |
+//! | `proc` | Ns and Nr, which only `/proc/net/pppol2tp` tells |
+
+use std::fmt::Display;
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use crate::{
+    Driver, Errno, Error, Result, SessionIds, SessionSocket, SharedConfig, SharedInterface, Snapshot,
+    UdpHandle,
+};
+
+mod core;
+mod filter;
+mod inbox;
+mod probe;
+mod proc;
+mod session;
+#[allow(unsafe_code)]
+mod sys;
+mod tunnel;
+mod udp;
+mod unit;
+mod watch;
+
+/// The kernel's driver.
+///
+/// It belongs to the network namespace of the thread that makes it: the kernel looks for tunnels,
+/// channels and interfaces in that of whoever calls, so all calls have to come from there.
+pub struct LinuxDriver {
+    core: Arc<core::Core>,
+}
+
+impl LinuxDriver {
+    /// Shows that the kernel's driver works here: a tunnel and a session are connected, the session's PPP
+    /// channel is attached, and all is closed again.
+    ///
+    /// Errors: the step that the kernel refuses, in words, with what to do.
+    pub fn probe() -> Result<Self> {
+        probe::probe()?;
+        Ok(Self { core: Arc::new(core::Core::new()?) })
+    }
+}
+
+impl Driver for LinuxDriver {
+    fn name(&self) -> &'static str {
+        "linux"
+    }
+
+    fn attach(&self, socket: UdpSocket) -> Result<Box<dyn UdpHandle>> {
+        Ok(Box::new(udp::Handle::attach(self.core.clone(), socket)?))
+    }
+
+    fn session(&self, ids: SessionIds) -> Result<Box<dyn SessionSocket>> {
+        Ok(Box::new(session::Socket::connect(self.core.clone(), ids)?))
+    }
+
+    fn shared_interface(&self, config: SharedConfig) -> Result<Box<dyn SharedInterface>> {
+        Err(shared(&config.name))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.core.snapshot()
+    }
+}
+
+fn shared(name: &str) -> Error {
+    let message = format!(
+        "the kernel's driver has an interface per session, and no shared one ('{name}'); use interface = \
+         \"per-session\", or driver = \"user\""
+    );
+    Error::new(Errno::OpNotSupp, message)
+}
+
+/// A failed step: what was being done, and the kernel's own words and errno.
+fn failed(doing: impl Display, error: &io::Error) -> Error {
+    let hint = match error.raw_os_error() {
+        Some(libc::EMFILE) => {
+            "raise the limit of open files (LimitNOFILE, ulimit -n): 2 a tunnel and 3 a session are needed"
+        }
+        _ => "",
+    };
+    hinted(doing, error, hint)
+}
+
+/// The same, and what to do.
+fn hinted(doing: impl Display, error: &io::Error, hint: &str) -> Error {
+    let number = error.raw_os_error();
+    let errno = Errno::ALL.iter().copied().find(|errno| Some(*errno as i32) == number);
+    let then = if hint.is_empty() { "" } else { "; " };
+    Error::new(errno.unwrap_or(Errno::Io), format!("{doing}: {error}{then}{hint}"))
+}

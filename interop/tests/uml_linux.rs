@@ -1,0 +1,27 @@
+//! Our driver's home `linux` on Linux' PPPoL2TP: the tests `crates/pppol2tp/tests/linux/` in a guest.
+
+use std::time::Duration;
+
+use interop::lan::Lan;
+use interop::test_of;
+use interop::uml::Uml;
+
+/// How many tests there are at least.
+const TESTS: usize = 61;
+/// How long all of them may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+#[test]
+#[allow(clippy::print_stdout)]
+fn uml_runs_the_tests_of_home_linux() {
+    let program = test_of("pppol2tp", "linux").expect("the tests");
+    let lan = Lan::new().expect("a network");
+    let guest = Uml::boot(&lan, 2).expect("a guest");
+    let program = guest.program(&program).expect("copied");
+    let job = guest.start(&format!("OL2TP_HOME=linux exec {program}")).expect("started");
+    let (code, output) = job.wait(PATIENCE).expect("an end");
+    println!("{output}");
+    assert_eq!(code, 0, "some failed");
+    let passed = output.lines().filter(|line| line.starts_with("test ") && line.contains(" ... ok")).count();
+    assert!(passed >= TESTS, "{passed} tests passed, of {TESTS}");
+}
