@@ -1,11 +1,13 @@
 //! What goes to the owner of the UDP socket, and what does not.
 
+use pppol2tp::Errno::Again;
 use pppol2tp::Reason::{Control, Short, UnknownSession, Version};
 use pppol2tp::SocketOption::RecvSeq;
 
 use crate::common::message;
 use crate::rows;
-use crate::world::*;
+use crate::step::*;
+use crate::world::run;
 
 fn sccrq() -> Vec<u8> {
     message(&[0xc802, 20, 0, 0, 0, 0], &[0x80, 8, 0, 0, 0, 0, 0, 1])
@@ -55,8 +57,8 @@ rows! {
     ];
     control_message_of_a_stranger "3.1" SESSION [
         Step::Datagram(OTHER, A, hello()),
-        passed_up([(Control, hello())]),
-        Step::Foreign(1, 0),
+        passed_up([(Control, hello())]).linux("connected socket", [passed_up([])]),
+        foreign(1, 0),
     ];
 
     unknown_session "3.1" SESSION [
@@ -67,13 +69,17 @@ rows! {
     unknown_tunnel "3.3" SESSION [arrives(data(9, 10)), passed_up([(UnknownSession, data(9, 10))])];
     no_tunnel_at_all "3.1" NOTHING [arrives(data(1, 10)), passed_up([(UnknownSession, data(1, 10))])];
     tunnel_id_0 "3.3" SESSION [arrives(data(0, 10)), passed_up([(UnknownSession, data(0, 10))])];
-    session_id_0 "3.3" SESSION [arrives(data(1, 0)), passed_up([(UnknownSession, data(1, 0))])];
+    session_id_0 "3.3" SESSION [
+        arrives(data(1, 0)),
+        passed_up([(UnknownSession, data(1, 0))]).linux("null session", [passed_up([]), received(M, FRAME)]),
+    ];
     the_peers_ids "3.1" SESSION [arrives(data(2, 20)), passed_up([(UnknownSession, data(2, 20))])];
     tunnel_of_another_socket "3.1" SESSION [
         connect(M2, tunnel(3, 4).udp(B)).ok(),
         connect(S2, session(3, 4, 30, 40)).ok(),
         arrives(data(3, 30)),
-        passed_up([(UnknownSession, data(3, 30))]),
+        passed_up([(UnknownSession, data(3, 30))])
+            .linux("any socket's tunnels", [passed_up([]), received(S2, FRAME)]),
         Step::Datagram(PEER, B, data(3, 30)),
         received(S2, FRAME),
         Step::PassedUp(B, vec![]),
@@ -93,8 +99,8 @@ rows! {
     ];
     unknown_session_of_a_stranger "3.1" SESSION [
         Step::Datagram(OTHER, A, data(1, 11)),
-        passed_up([(UnknownSession, data(1, 11))]),
-        Step::Foreign(1, 0),
+        passed_up([(UnknownSession, data(1, 11))]).linux("connected socket", [passed_up([])]),
+        foreign(1, 0),
     ];
     malformed_for_an_unknown_session "3.1" SESSION [
         arrives(message(&[0x4002, 99, 1, 11], &[])),
@@ -139,28 +145,29 @@ rows! {
         Step::Datagram(OTHER, A, message(&[0x0802, 1, 10, 5, 0], HDLC)),
         Step::Datagram(OTHER, A, message(&[0x4002, 99, 1, 10], HDLC)),
         passed_up([]),
-        Step::Foreign(1, 3),
+        foreign(1, 3),
         counted([]),
         stats([]),
         get(S, pppol2tp::SocketOption::SendSeq).int(0),
         arrives(data(1, 10)),
         received(S, FRAME),
-        Step::Foreign(1, 3),
+        foreign(1, 3),
     ];
 
-    each_kind_is_counted "9" NOTHING [
-        connect(M, tunnel(1, 2).udp(B)).ok(),
+    udp_socket_that_is_not_connected "5" NOTHING [
+        connect(M, tunnel(1, 2).udp(OPEN)).ok(),
         connect(S, session(1, 2, 10, 20)).ok(),
-        arrives(cut(5)),
-        arrives(cut(0)),
-        arrives(version(3)),
-        arrives(data(1, 11)),
-        arrives(data(1, 10)),
-        arrives(data(9, 11)),
-        arrives(hello()),
-        // The control message more is the one that this step waits for.
-        Step::UdpCounted(A, vec![
-            ("rx_control", 2), ("rx_short", 2), ("rx_version", 1), ("rx_unknown_session", 3),
-        ]),
+        Step::Datagram(OTHER, OPEN, hello()),
+        Step::Datagram(OTHER, OPEN, data(1, 11)),
+        Step::PassedUp(OPEN, vec![(Control, hello()), (UnknownSession, data(1, 11))]),
+        Step::Datagram(OTHER, OPEN, data(1, 10)),
+        recv(S).fails(Again).linux("sender", [received(S, FRAME)]),
+        Step::Datagram(PEER, OPEN, data(1, 10)),
+        received(S, FRAME),
+        send(S, FRAME).gives(Value::Number(10)),
+        wire(message(&[2, 2, 20], HDLC)).linux("connected socket", [stats([
+            ("tx_errors", 1), ("rx_packets", 2), ("rx_bytes", 36),
+        ])]),
     ];
+
 }

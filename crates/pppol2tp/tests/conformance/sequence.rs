@@ -7,13 +7,17 @@ use pppol2tp::SocketOption::{LnsMode, RecvSeq, ReorderTo, SendSeq};
 
 use crate::common::message;
 use crate::rows;
-use crate::world::*;
+use crate::step::*;
+use crate::world::run;
 
 /// A time that no test reaches.
 const LONG: i32 = 600_000;
 /// The timer of rows that wait for it, in milliseconds.
 const SHORT: i32 = 300;
 const TIMER: Duration = Duration::from_millis(SHORT as u64);
+
+/// Why queues differ.
+const BOUND: &str = "bound of the queue";
 
 /// A frame of 52 bytes that says its number.
 fn frame(ns: u16) -> Vec<u8> {
@@ -79,6 +83,7 @@ const TIMED: fn() -> Vec<Step> = || {
 /// Expects FFFE: two runs of six consecutive numbers re-synchronise, each inside the window.
 const BEFORE_THE_WRAP: fn() -> Vec<Step> = || {
     let mut steps = SESSION();
+    steps.extend([ns(0), gets(0)]);
     steps.extend((32_761..=32_766).map(ns));
     steps.push(gets(32_766));
     steps.extend((65_528..=65_533).map(ns));
@@ -86,6 +91,58 @@ const BEFORE_THE_WRAP: fn() -> Vec<Step> = || {
     steps.push(NONE());
     steps
 };
+
+/// The held frames are let out when their time is up. The kernel waits for another one to come.
+fn timer() -> Step {
+    Step::Timer(S, TIMER).linux("timer", [Step::Quiet(S, 2 * TIMER)])
+}
+
+/// This one is delivered; the kernel holds it still, or has dropped it.
+fn gets_late(ns: u16) -> Step {
+    gets(ns).linux("timer", [])
+}
+
+/// This one is delivered; the kernel does not see that it comes before the others.
+fn gets_across(ns: u16) -> Step {
+    gets(ns).linux("wrap", [])
+}
+
+/// Frames that reach the bound in frames: the gap is given up.
+fn sixty_four() -> Vec<Step> {
+    let mut steps = vec![ns(0), gets(0)];
+    steps.extend((2..=64).map(ns));
+    steps.extend([NONE(), ns(65)]);
+    steps.extend((2..=65).map(gets).map(|gets| gets.linux(BOUND, [])));
+    steps.extend([
+        NONE(),
+        ns(66),
+        gets(66).linux(BOUND, []),
+        counted([("rx_packets", 66), ("rx_bytes", 66 * 64), ("reorder_gaps", 1)])
+            .linux(BOUND, [kernel(1, 0, 0, 0)]),
+    ]);
+    steps
+}
+
+/// And in bytes.
+fn more_than_256_kib() -> Vec<Step> {
+    let mut steps = vec![ns(0), gets(0)];
+    let arrives = |ns| arrives(message(&[0x0802, 1, 10, ns, 0], &big(ns)));
+    steps.extend((2..=5).map(arrives));
+    steps.extend([NONE(), arrives(6)]);
+    steps.extend((2..=6).map(|ns| received(S, &big(ns)).linux(BOUND, [])));
+    steps.push(NONE());
+    steps
+}
+
+/// Every Ns once, and the first again.
+fn every_ns() -> Vec<Step> {
+    let mut steps = vec![set(S, SendSeq, 1).ok()];
+    for ns in (0..=65_535).chain([0, 1]) {
+        steps.push(send(S, &[0xc0, 0x21]).gives(Value::Number(2)));
+        steps.push(wire(message(&[0x0802, 2, 20, ns, 0], &[0xff, 3, 0xc0, 0x21])));
+    }
+    steps
+}
 
 rows! {
     recvseq_without_a_number_lac "4.4" SESSION [
@@ -117,8 +174,9 @@ rows! {
         counted([("rx_packets", 3), ("rx_bytes", 192), ("rx_oos_packets", 1)]),
     ];
     reorder_0_2_and_3_after_the_timeout "4.4" TIMED [
-        ns(0), ns(2), gets(0), Step::Timer(S, TIMER), gets(2), ns(3), gets(3), kernel(3, 0, 0, 0),
-        counted([("rx_packets", 3), ("rx_bytes", 192), ("reorder_gaps", 1)]),
+        ns(0), ns(2), gets(0), timer(), gets_late(2), ns(3), gets(3),
+        kernel(3, 0, 0, 0).linux("timer", [kernel(2, 1, 1, 0)]),
+        counted([("rx_packets", 3), ("rx_bytes", 192), ("reorder_gaps", 1)]).linux("timer", []),
     ];
     no_reorder_0_2_1 "4.4" SESSION [
         ns(0), ns(2), ns(1), gets(0), gets(1), NONE(), kernel(2, 1, 1, 0),
@@ -126,46 +184,51 @@ rows! {
             ("rx_packets", 2), ("rx_bytes", 128), ("rx_seq_discards", 1), ("rx_errors", 1), ("rx_seq_unexpected", 1),
         ]),
     ];
+    first_number_without_reordering "16" SESSION [
+        ns(5), NONE().linux("first number", [gets(5)]), ns(6), NONE().linux("first number", [gets(6)]),
+    ];
     no_reorder_0_2_to_8 "4.4" SESSION [
         ns(0), ns(2), ns(3), ns(4), ns(5), ns(6), ns(7), ns(8),
         gets(0), gets(7), gets(8), NONE(), kernel(3, 5, 5, 0),
     ];
 
     wrap_without_reordering "4.5" BEFORE_THE_WRAP [
-        ns(65_534), ns(65_535), ns(0), ns(1), gets(65_534), gets(65_535), gets(0), gets(1), kernel(6, 10, 10, 0),
+        ns(65_534), ns(65_535), ns(0), ns(1), gets(65_534), gets(65_535), gets(0), gets(1), kernel(7, 10, 10, 0),
     ];
     wrap_in_order "4.5" BEFORE_THE_WRAP [
         set(S, ReorderTo, LONG).ok(),
-        ns(65_534), ns(65_535), ns(0), ns(1), gets(65_534), gets(65_535), gets(0), gets(1), kernel(6, 10, 10, 0),
+        ns(65_534), ns(65_535), ns(0), ns(1), gets(65_534), gets(65_535), gets(0), gets(1), kernel(7, 10, 10, 0),
     ];
     wrap_0_ffff_fffe_1 "4.5" BEFORE_THE_WRAP [
         set(S, ReorderTo, LONG).ok(),
-        ns(0), ns(65_535), NONE(), ns(65_534), gets(65_534), gets(65_535), gets(0), NONE(), ns(1), gets(1),
-        kernel(6, 10, 10, 2),
+        ns(0), ns(65_535), NONE(), ns(65_534), gets_across(65_534), gets_across(65_535), gets_across(0), NONE(),
+        ns(1), gets_across(1), NONE(), kernel(7, 10, 10, 2).linux("wrap", [kernel(3, 10, 10, 2)]),
     ];
     wrap_1_fffe_0_ffff "4.5" BEFORE_THE_WRAP [
         set(S, ReorderTo, LONG).ok(),
-        ns(1), ns(65_534), gets(65_534), NONE(), ns(0), NONE(), ns(65_535), gets(65_535), gets(0), gets(1), NONE(),
+        ns(1), ns(65_534), gets_across(65_534), NONE(), ns(0), NONE(), ns(65_535), gets_across(65_535),
+        gets_across(0), gets_across(1), NONE(),
     ];
     wrap_skips_a_gap "4.5" BEFORE_THE_WRAP [
         set(S, ReorderTo, SHORT).ok(),
-        ns(65_534), gets(65_534), ns(1), ns(0), Step::Timer(S, TIMER), gets(0), gets(1),
+        ns(65_534), gets(65_534), ns(1), ns(0), timer(), gets_late(0), gets_late(1),
         counted([
-            ("rx_packets", 5), ("rx_bytes", 320), ("rx_seq_discards", 10), ("rx_oos_packets", 1), ("rx_errors", 10),
+            ("rx_packets", 6), ("rx_bytes", 384), ("rx_seq_discards", 10), ("rx_oos_packets", 1), ("rx_errors", 10),
             ("reorder_gaps", 1), ("rx_seq_unexpected", 10),
-        ]),
+        ]).linux("timer", [kernel(4, 10, 10, 1)]),
     ];
     numbers_behind_the_wrap_are_old "4.5" BEFORE_THE_WRAP [
         ns(65_534), ns(65_535), ns(0), gets(65_534), gets(65_535), gets(0), ns(65_535), ns(65_534), NONE(),
-        kernel(5, 12, 10, 0),
+        kernel(6, 12, 10, 0),
     ];
 
     duplicate_of_a_held_frame "16" REORDER [
-        ns(0), gets(0), ns(2), ns(2), NONE(), kernel(1, 1, 1, 0), ns(1), gets(1), gets(2), NONE(),
+        ns(0), gets(0), ns(2), ns(2), NONE(), kernel(1, 1, 1, 0).linux("duplicates", [kernel(1, 0, 0, 0)]),
+        ns(1), gets(1), gets(2), NONE(),
         counted([
             ("rx_packets", 3), ("rx_bytes", 192), ("rx_seq_discards", 1), ("rx_oos_packets", 1), ("rx_errors", 1),
             ("rx_seq_duplicate", 1),
-        ]),
+        ]).linux("duplicates", [kernel(3, 0, 0, 1), ns(3), NONE()]),
     ];
     duplicate_of_a_delivered_frame "16" REORDER [
         ns(0), ns(0), gets(0), NONE(), kernel(1, 1, 0, 0),
@@ -174,8 +237,9 @@ rows! {
     duplicate_without_reordering "16" SESSION [ns(0), ns(0), gets(0), NONE(), kernel(1, 1, 0, 0)];
 
     timer_flushes_a_quiet_link "4.5" TIMED [
-        ns(0), gets(0), ns(3), ns(2), ns(5), Step::Timer(S, TIMER), gets(2), gets(3), gets(5), NONE(),
-        counted([("rx_packets", 4), ("rx_bytes", 256), ("rx_oos_packets", 1), ("reorder_gaps", 2)]),
+        ns(0), gets(0), ns(3), ns(2), ns(5), timer(), gets_late(2), gets_late(3), gets_late(5), NONE(),
+        counted([("rx_packets", 4), ("rx_bytes", 256), ("rx_oos_packets", 1), ("reorder_gaps", 2)])
+            .linux("timer", [kernel(1, 0, 0, 1)]),
     ];
     timer_is_per_session "4.5" TIMED [
         connect(S2, session(1, 2, 11, 21)).ok(),
@@ -183,17 +247,18 @@ rows! {
         arrives(message(&[0x0802, 1, 11, 0, 0], HDLC)),
         arrives(message(&[0x0802, 1, 11, 2, 0], HDLC)),
         received(S2, FRAME),
-        ns(0), gets(0), ns(2), Step::Timer(S, TIMER), gets(2), recv(S2).fails(Again),
+        ns(0), gets(0), ns(2), timer(), gets_late(2), recv(S2).fails(Again),
     ];
     a_frame_behind_a_skipped_gap_is_old "4.5" TIMED [
-        ns(0), gets(0), ns(2), Step::Timer(S, TIMER), gets(2), ns(1), NONE(), kernel(2, 1, 0, 0),
+        ns(0), gets(0), ns(2), timer(), gets_late(2), ns(1), NONE().linux("timer", [gets(1), NONE()]),
+        kernel(2, 1, 0, 0).linux("timer", [kernel(2, 1, 1, 1)]),
     ];
     unsequenced_behind_held_ones "16" REORDER [
         set(S, LnsMode, 1).ok(),
         ns(0), ns(2), plain(7), gets(0), NONE(), ns(1), gets(1), gets(2), gets_plain(7),
     ];
     unsequenced_behind_held_ones_waits_for_the_timer "16" TIMED [
-        ns(0), gets(0), ns(2), plain(7), Step::Timer(S, TIMER), gets(2), gets_plain(7), NONE(),
+        ns(0), gets(0), ns(2), plain(7), timer(), gets_late(2), gets_plain(7).linux("timer", []), NONE(),
     ];
     held_frames_of_a_closed_session_go_with_it "11" REORDER [
         ns(0), ns(2), gets(0), Step::Close(S),
@@ -240,59 +305,8 @@ rows! {
     a_number_outside_the_window_is_a_request_all_the_same "4.1" SESSION [
         ns(65_535), NONE(), get(S, SendSeq).int(1),
     ];
-}
 
-/// Frames that reach the bound in frames: the gap is given up.
-#[test]
-fn sixty_four_held_frames_skip_the_gap() {
-    let mut steps = vec![ns(0), gets(0)];
-    steps.extend((2..=64).map(ns));
-    steps.extend([NONE(), ns(65)]);
-    steps.extend((2..=65).map(gets));
-    steps.extend([
-        NONE(),
-        ns(66),
-        gets(66),
-        counted([("rx_packets", 66), ("rx_bytes", 66 * 64), ("reorder_gaps", 1)]),
-    ]);
-    run("16", REORDER, &steps);
-}
-
-/// And in bytes.
-#[test]
-fn more_than_256_kib_held_skip_the_gap() {
-    let mut steps = vec![ns(0), gets(0)];
-    let arrives = |ns| arrives(message(&[0x0802, 1, 10, ns, 0], &big(ns)));
-    steps.extend((2..=5).map(arrives));
-    steps.extend([NONE(), arrives(6)]);
-    steps.extend((2..=6).map(|ns| received(S, &big(ns))));
-    steps.push(NONE());
-    run("16", REORDER, &steps);
-}
-
-/// Every Ns once, and the first again.
-#[test]
-fn ns_wraps() {
-    let mut steps = vec![set(S, SendSeq, 1).ok()];
-    for ns in (0..=65_535).chain([0, 1]) {
-        steps.push(send(S, &[0xc0, 0x21]).gives(Value::Number(2)));
-        steps.push(wire(message(&[0x0802, 2, 20, ns, 0], &[0xff, 3, 0xc0, 0x21])));
-    }
-    run("5", SESSION, &steps);
-}
-
-/// Nobody reads: the queue is bounded, and what does not fit is counted.
-#[test]
-fn a_full_queue_drops_and_counts() {
-    let mut steps = Vec::new();
-    steps.extend((0..260).map(plain));
-    steps.push(counted([
-        ("rx_packets", 260),
-        ("rx_bytes", 260 * 64),
-        ("rx_errors", 4),
-        ("rx_queue_full", 4),
-    ]));
-    steps.extend((0..256).map(gets_plain));
-    steps.push(NONE());
-    run("3.2", SESSION, &steps);
+    sixty_four_held_frames_skip_the_gap "16" REORDER sixty_four();
+    more_than_256_kib_held_skip_the_gap "16" REORDER more_than_256_kib();
+    ns_wraps "5" SESSION every_ns();
 }

@@ -20,7 +20,7 @@ mod netns {
     use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
     use crate::common::{Bed, IDS, PATIENCE, in_netns, ipv4, message, receive, tunnel_to, udp, wire};
-    use crate::world::{FRAME, HDLC};
+    use crate::step::{FRAME, HDLC};
 
     /// Our end of the inner link, and the other.
     const OURS: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 1), 7000);

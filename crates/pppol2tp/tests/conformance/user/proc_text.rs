@@ -8,7 +8,7 @@ mod netns {
     use pppol2tp::{Driver, SessionIds, SessionSocket, UnitConfig};
 
     use crate::common::{in_netns, message, receive, settle, tunnel_to, udp};
-    use crate::world::{FRAME, HDLC};
+    use crate::step::{FRAME, HDLC};
 
     const HEADER: &str = "\
 PPPoL2TP driver info, V1.0

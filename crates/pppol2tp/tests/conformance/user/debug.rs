@@ -18,7 +18,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::common::{Bed, message, receive, settle, tunnel_to, udp};
-use crate::world::{FRAME, HDLC, raw_session};
+use crate::step::{FRAME, HDLC};
+use crate::world::raw_session;
 
 const CONTROL: i32 = 2;
 const SEQ: i32 = 4;
