@@ -49,6 +49,8 @@ impl Lan {
         self.here.run(&format!("ip link set {name} master br0 up"))?;
         there.run(&format!("ip address add {}/24 dev veth0", address(host)))?;
         there.run("ip link set veth0 up")?;
+        // The kernel drops what is sent before both ends have their queues.
+        there.run(&format!("ping -q -c 1 -W 10 {HERE}"))?;
         Ok(there)
     }
 

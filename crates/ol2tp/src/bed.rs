@@ -25,6 +25,8 @@ use ol2tpd::usable;
 use pppol2tp::Prefix;
 use pppol2tp::netlink::Netlink;
 
+use crate::ping::{Requests, ping};
+
 /// Where the left end of the veth is.
 pub const LEFT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// Where the right end of the veth is.
@@ -37,7 +39,7 @@ pub const RIGHT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 /// RT_TABLE_LOCAL.
 const LOCAL_TABLE: u8 = 255;
 const VETH: &str = "veth0";
-/// How long the kernel may take to install routes.
+/// How long the kernel may take to install routes, and to get a link going.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A network namespace that lives as long as this value and the processes in it.
@@ -143,6 +145,14 @@ impl Bed {
                 let usable = usable::wait(index, v6.into(), other.into(), PATIENCE)?;
                 if usable { Ok(()) } else { Err(io::Error::other(format!("{VETH}: {v6} is not usable"))) }
             })?;
+        }
+        // Some time after both ends are up the kernel gives the first one its queue; until then it drops what is
+        // sent there, without telling anyone, and ARP asks again a second later.
+        for right in [IpAddr::V4(RIGHT), IpAddr::V6(RIGHT6)] {
+            let once = Requests { count: 1, interval: Duration::ZERO, patience: PATIENCE };
+            if !ping(&bed.left, right, once)?.complete() {
+                return Err(io::Error::other(format!("{VETH}: {right} does not answer")));
+            }
         }
         Ok(bed)
     }

@@ -12,10 +12,11 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
+use l2tp_control::auth;
 use l2tp_control::config::Policy;
 use l2tp_control::timers::{TimerId, Timers};
 use l2tp_control::wire::{Message, StopResult};
-use l2tp_control::{Cause, Connect, Connected, Endpoint, Event, Incoming, Instant, Path, Request};
+use l2tp_control::{Cause, Connect, Connected, Endpoint, Event, Incoming, Instant, Path, Proxy, Request};
 use l2tp_data::frame;
 use l2tp_data::header::{self, Datagram};
 use l2tp_data::id::{SessionId, TunnelId};
@@ -47,6 +48,10 @@ pub struct Load {
     pub password: String,
     /// Of 1000 datagrams each way, so many are lost.
     pub loss: u32,
+    /// The tunnels' secret.
+    pub secret: Option<String>,
+    /// What a LAC has already negotiated with its callers, who say nothing more then.
+    pub proxy: Option<Proxy>,
 }
 
 type Ids = (TunnelId, SessionId);
@@ -110,7 +115,11 @@ impl Clients {
             touched: Vec::new(),
             timers: Timers::new(),
             config: Arc::new(config),
-            policy: Arc::new(Policy { tie_breaker: false, ..Policy::default() }),
+            policy: Arc::new(Policy {
+                tie_breaker: false,
+                secret: load.secret.as_ref().map(|secret| auth::Secret::new(secret.as_bytes())),
+                ..Policy::default()
+            }),
             paths: BTreeMap::new(),
             start: StdInstant::now(),
             begun: 0,
@@ -304,7 +313,9 @@ impl Clients {
                 self.opening -= 1;
                 for _ in 0..self.load.sessions_per_tunnel {
                     let request = Request::Incoming(Incoming::default());
-                    let placed = self.endpoint.place_call(now, tunnel, request, Some(Connected::default()));
+                    let proxy = self.load.proxy.clone().map(Box::new);
+                    let connected = Connected { proxy, ..Connected::default() };
+                    let placed = self.endpoint.place_call(now, tunnel, request, Some(connected));
                     let (Ok(session), Some(path)) = (placed, self.paths.get(&tunnel)) else {
                         self.fail("a call could not be placed".into());
                         continue;
@@ -323,6 +334,9 @@ impl Clients {
                     return;
                 };
                 entry.peer = (theirs.get(), other.get());
+                if self.load.proxy.is_some() {
+                    return;
+                }
                 let mut link = Box::new(Link::new(self.config.clone(), seed));
                 link.open(now);
                 entry.link = Some(link);

@@ -4,6 +4,7 @@
 //!   peer/32  via the router as it was     metric 0    } the tunnel's own packets: never through the tunnel
 //!   peer/32  unreachable                  metric max  } also not between the loss of a way and the next
 //!   0.0.0.0/1, 128.0.0.0/1  dev ppp0                    all else; the system's default route stays as it is
+//!   the same     unreachable             metric max     what the tunnel does not take (IPv6, say) goes nowhere
 //! ```
 //!
 //! The way to the peer is the system's, looked up when nothing leads through the tunnel yet, and again
@@ -74,6 +75,8 @@ pub struct Client {
     host: Option<Route>,
     /// What refuses packets that have no way; `None` if the peer is this machine.
     stop: Option<Route>,
+    /// What keeps everything else from going past the tunnel.
+    closed: Vec<Route>,
 }
 
 impl Client {
@@ -84,7 +87,8 @@ impl Client {
         let peer = peer.to_canonical();
         let doing = || format!("keeping the route to {peer} outside the tunnel");
         let notices = Notices::open().doing(doing)?;
-        let mut client = Self { netlink, notices, peer, tunnel: None, host: None, stop: None };
+        let mut client =
+            Self { netlink, notices, peer, tunnel: None, host: None, stop: None, closed: Vec::new() };
         // A link-local address is reached by its own interface, whatever else is routed.
         if !is_link_local(peer) {
             let way = client.way().doing(doing)?;
@@ -92,6 +96,27 @@ impl Client {
             client.keep(Some(way)).doing(doing)?;
         }
         Ok(client)
+    }
+
+    /// Lets nothing go past the tunnel but its own packets: where no route leads through it, yet or at all
+    /// (a server without IPv6), what the default route would take is unreachable.
+    ///
+    /// Errors: someone else has such a route.
+    pub fn close_off(&mut self) -> Result<()> {
+        for prefix in DEFAULT_V4.into_iter().chain(DEFAULT_V6) {
+            let ours = Route::new(prefix, PROTOCOL);
+            let route = Route { kind: RouteKind::Unreachable, metric: u32::MAX, ..ours };
+            match add(&self.netlink, &route) {
+                // A kernel without IPv6 lets none past.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP)) => {
+                }
+                added => {
+                    added.doing(|| format!("keeping {}/{} out of other ways", prefix.address, prefix.len))?;
+                    self.closed.push(route);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Routes prefixes through the tunnel's interface: all, or on an error none.
@@ -116,7 +141,7 @@ impl Client {
         let mut concerned = false;
         while let Some(notice) = self.notices.recv().doing(doing)? {
             concerned |= match notice {
-                Notice::Route(route) => contains(route.destination, peer),
+                Notice::Route(route) => route.destination.contains(peer),
                 Notice::Interface(index) => self.host.as_ref().is_none_or(|host| host.index == Some(index)),
                 Notice::Lost => true,
             };
@@ -146,7 +171,7 @@ impl Client {
         }
         let routes = self.netlink.routes(self.peer.is_ipv6())?;
         let fitting =
-            routes.into_iter().filter(|route| others(route) && contains(route.destination, self.peer));
+            routes.into_iter().filter(|route| others(route) && route.destination.contains(self.peer));
         Ok(fitting.reduce(|best, next| {
             let better = |route: &Route| (route.destination.len, u32::MAX - route.metric);
             if better(&next) > better(&best) { next } else { best }
@@ -189,7 +214,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        for route in self.host.iter().chain(&self.stop) {
+        for route in self.closed.iter().chain(&self.host).chain(&self.stop) {
             remove(&self.netlink, route);
         }
     }
@@ -224,7 +249,7 @@ impl Routes {
         let route = Route { index: Some(index), ..Route::new(prefix.network(), PROTOCOL) };
         let doing = || format!("routing {}/{} to {interface}", prefix.address, prefix.len);
         let closer = || self.netlink.route_to(peer).is_ok_and(|way| way.destination.len > prefix.len);
-        if contains(prefix, peer) && !closer() {
+        if prefix.contains(peer) && !closer() {
             return Err(io::Error::other(format!(
                 "the tunnel's own packets to its peer {peer} would go into the tunnel again. Route less \
                  there, or add a route to {peer} outside the tunnel first (ip route add {peer} via ROUTER)"
@@ -291,11 +316,6 @@ fn remove(netlink: &Netlink, route: &Route) {
 /// What tells two ways to the same host apart.
 fn hop(route: &Route) -> (RouteKind, Option<IpAddr>, Option<u32>, u8) {
     (route.kind, route.gateway, route.index, route.protocol)
-}
-
-fn contains(prefix: Prefix, address: IpAddr) -> bool {
-    prefix.address.is_ipv4() == address.is_ipv4()
-        && Prefix { address, ..prefix }.network() == prefix.network()
 }
 
 fn is_link_local(address: IpAddr) -> bool {

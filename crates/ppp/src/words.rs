@@ -18,6 +18,9 @@ pub fn describe(frame: &[u8]) -> String {
         return "a frame without a protocol".into();
     };
     let protocol = Protocol(protocol);
+    if let Protocol::IPV4 | Protocol::IPV6 = protocol {
+        return format!("{protocol} packet");
+    }
     let Some(packet) = Packet::parse(&frame[information..]) else {
         return format!("{protocol}, malformed");
     };
@@ -25,7 +28,6 @@ pub fn describe(frame: &[u8]) -> String {
         Protocol::PAP => pap(packet.code),
         Protocol::CHAP => chap(packet.code),
         Protocol::EAP => eap(packet.code),
-        Protocol::IPV4 | Protocol::IPV6 => return format!("{protocol} packet"),
         _ => control(packet.code),
     };
     let mut words = match name {
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn frames_in_words() {
-        let rows: [(&[u8], &str); 9] = [
+        let rows: [(&[u8], &str); 10] = [
             (&[], "a frame without a protocol"),
             (&[0xc0, 0x21, 1, 7, 0, 8, 1, 4, 5, 220], "LCP Configure-Request 7 [MRU 1500]"),
             (&[0xc0, 0x21, 1, 7, 0, 9, 3, 5, 0xc2, 0x23, 0x81], "LCP Configure-Request 7 [MS-CHAPv2]"),
@@ -162,6 +164,7 @@ mod tests {
             (&[0xc2, 0x23, 2, 1, 0, 8, 1, 0xaa, b'm', b'e'], "CHAP Response 1 \"me\""),
             (&[0xc2, 0x23, 9, 1, 0, 4], "CHAP code 9 1"),
             (&[0xc0, 0x21, 1, 7, 0, 9], "LCP, malformed"),
+            (&[0, 0x57, 0x60, 0, 0, 0, 0, 0, 58, 255], "IPv6 packet"),
         ];
         for (frame, words) in rows {
             assert_eq!(describe(frame), words);

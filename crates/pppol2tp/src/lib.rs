@@ -211,6 +211,11 @@ impl Prefix {
         Self { address, len: if address.is_ipv4() { 32 } else { 128 } }
     }
 
+    /// Whether an address is in it.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4() && Self { address, ..self }.network() == self.network()
+    }
+
     /// The same prefix, the bits behind it clear.
     pub fn network(self) -> Self {
         let host = |bits: u32| bits.saturating_sub(self.len.into());

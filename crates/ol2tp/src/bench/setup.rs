@@ -127,6 +127,8 @@ impl Server {
             user: USER.into(),
             password: USER.into(),
             loss: 0,
+            secret: None,
+            proxy: None,
         };
         let (tunnels, per_tunnel) = (load.tunnels, load.sessions_per_tunnel);
         let sessions = tunnels * per_tunnel;

@@ -9,6 +9,8 @@ mod netns_connect;
 mod netns_limits;
 mod netns_lost;
 mod netns_many;
+mod netns_moves;
+mod netns_proxy;
 mod netns_refusals;
 mod netns_remote;
 mod netns_renegotiates;

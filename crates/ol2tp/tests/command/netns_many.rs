@@ -39,6 +39,8 @@ fn all_come_up_none_twice_and_all_are_gone_in_the_end() {
         user: USER.into(),
         password: PASSWORD.into(),
         loss: LOSS,
+        secret: None,
+        proxy: None,
     };
     let mut clients = bed.left.enter(|| Clients::new(load)).unwrap();
     // An end that is up answers the other until that is up too.

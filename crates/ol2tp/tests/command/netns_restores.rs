@@ -80,6 +80,11 @@ fn a_default_route_takes_all_but_the_way_to_the_server() {
     bed.right.own_prefix(far).unwrap();
     let mut client = connect(&left, &["--default-route", "--dns", "none"]);
     let (session, _) = until_up(&mut client, &mut server);
+    // Nor does anything else leave past the tunnel, if it should have no way through it.
+    for first in ["0", "8"] {
+        let half = format!("{first:0<32} 01 {:032} ffffffff lo", 0);
+        assert!(left.has_route(&half), "{half}");
+    }
     ping_both(left.space, &session);
     ping_all(left.space, far.address);
     ping_all(left.space, RIGHT.into());

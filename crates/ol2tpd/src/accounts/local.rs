@@ -1,6 +1,6 @@
 //! Accounts of this machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ppp::{Secret, Verdict};
@@ -17,8 +17,8 @@ pub struct Local {
     nobody: Secret,
     /// The sessions that were let in, with their names.
     sessions: HashMap<u64, Box<[u8]>>,
-    /// How many there are of each name.
-    counts: HashMap<Box<[u8]>, u32>,
+    /// Those of each name; the lowest number is the oldest.
+    of_name: HashMap<Box<[u8]>, BTreeSet<u64>>,
 }
 
 /// The name of an account for whoever has none of his own.
@@ -27,8 +27,8 @@ const ANYBODY: &[u8] = b"*";
 impl Local {
     /// These accounts. The seed is random; nobody else knows it.
     pub fn new(users: &[Arc<User>], seed: [u8; 32]) -> Self {
-        let (sessions, counts) = (HashMap::new(), HashMap::new());
-        Self { users: by_name(users), nobody: Secret::new(&seed), sessions, counts }
+        let (sessions, of_name) = (HashMap::new(), HashMap::new());
+        Self { users: by_name(users), nobody: Secret::new(&seed), sessions, of_name }
     }
 
     fn access(&mut self, request: &AccessRequest) -> Access {
@@ -38,18 +38,22 @@ impl Local {
         let verdict = request.request.verify(password.octets());
         let grant = match (&verdict, user) {
             (Verdict::Accept { .. }, Some(user)) => user.grant.clone(),
-            _ => return Access { verdict, grant: Grant::default() },
+            _ => return Access { verdict, grant: Grant::default(), replaces: None },
         };
+        let of_name = self.of_name.entry(name.clone()).or_default();
+        let most = grant.most_sessions().map_or(usize::MAX, |most| most as usize);
         // A session that proves itself again counts already.
-        if !self.sessions.contains_key(&request.session) {
-            let count = self.counts.entry(name.clone()).or_default();
-            if grant.max_sessions.is_some_and(|most| *count >= most) {
-                return Access::refused("There are as many sessions of this user as there may be");
-            }
-            *count += 1;
-            self.sessions.insert(request.session, name.clone());
+        let full = !of_name.contains(&request.session) && of_name.len() >= most;
+        if full && grant.refuse_more {
+            return Access::refused("There are as many sessions of this user as there may be");
         }
-        Access { verdict, grant }
+        let replaces = if full { of_name.pop_first() } else { None };
+        if let Some(old) = replaces {
+            self.sessions.remove(&old);
+        }
+        of_name.insert(request.session);
+        self.sessions.insert(request.session, name.clone());
+        Access { verdict, grant, replaces }
     }
 }
 
@@ -67,10 +71,10 @@ impl Aaa for Local {
             return;
         }
         let Some(name) = self.sessions.remove(&record.session) else { return };
-        if let Some(count) = self.counts.get_mut(&name) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&name);
+        if let Some(of_name) = self.of_name.get_mut(&name) {
+            of_name.remove(&record.session);
+            if of_name.is_empty() {
+                self.of_name.remove(&name);
             }
         }
     }

@@ -61,6 +61,8 @@ pub struct Access {
     pub verdict: Verdict,
     /// What the session gets, if it is let in.
     pub grant: Grant,
+    /// The number of the session that has to end for it.
+    pub replaces: Option<u64>,
 }
 
 /// What an account gives its sessions.
@@ -76,10 +78,20 @@ pub struct Grant {
     pub routes: Vec<Prefix>,
     /// How many sessions the account may have at a time.
     pub max_sessions: Option<u32>,
+    /// Whether one more is refused; else it ends the oldest.
+    pub refuse_more: bool,
     /// The longest the session may last, in place of the profile's.
     pub session_timeout: Option<Duration>,
     /// The longest the session may be without IP traffic, in place of the profile's.
     pub idle_timeout: Option<Duration>,
+}
+
+impl Grant {
+    /// How many sessions can be had at a time: what is always the same can be had once.
+    pub fn most_sessions(&self) -> Option<u32> {
+        let once = self.address.is_some() || self.ipv6_prefix.is_some() || !self.routes.is_empty();
+        if once { Some(1) } else { self.max_sessions }
+    }
 }
 
 /// An [`Access`] on its way to the session that it is for.
@@ -130,6 +142,7 @@ impl Access {
         Self {
             verdict: Verdict::Reject { message: message.into(), code, retry: false },
             grant: Grant::default(),
+            replaces: None,
         }
     }
 }

@@ -316,10 +316,15 @@ fn grant(section: &Section<'_>, pools: &Pools) -> Grant {
         ipv6_prefix: section.get("ipv6-prefix", network64),
         routes: section.get("routes", value::list(value::parsed)).unwrap_or_default(),
         max_sessions: section.get("max-sessions", value::number(1..=u32::MAX)),
+        refuse_more: section.get("refuse-more", value::boolean).unwrap_or(false),
         session_timeout: section.get("session-timeout", value::duration(Duration::from_secs(1)..=YEAR)),
         idle_timeout: section.get("idle-timeout", value::duration(Duration::from_secs(1)..=YEAR)),
     };
-    let fixed = [("address", grant.address.is_some()), ("ipv6-prefix", grant.ipv6_prefix.is_some())];
+    let fixed = [
+        ("address", grant.address.is_some()),
+        ("ipv6-prefix", grant.ipv6_prefix.is_some()),
+        ("routes", !grant.routes.is_empty()),
+    ];
     for (key, _) in fixed.iter().filter(|(_, fixed)| *fixed) {
         if grant.max_sessions.is_some_and(|most| most > 1) {
             section.error(

@@ -231,6 +231,9 @@ fn dialled(name: &str, section: &Section<'_>) -> Profile {
     if ppp.accept.is_empty() && has_password {
         section.error("auth", "there is a password, but no way to prove that we know it");
     }
+    if section.get("interface", text).is_some_and(|interface| interface == "shared") {
+        section.error("interface", "a connection has an interface of its own: leave it out");
+    }
     Profile {
         ipv6: section.get("ipv6", boolean).unwrap_or(true),
         local_address: section.get("local-address", value::ipv4),

@@ -188,7 +188,8 @@ fn user_keys(user: &User) -> Vec<(&'static str, Shown)> {
         ("ipv6-prefix", optional(grant.ipv6_prefix.map(|prefix| prefix.to_string()))),
         ("pool", optional(grant.pool.as_deref())),
         ("routes", texts(&grant.routes)),
-        ("max-sessions", optional(grant.max_sessions)),
+        ("max-sessions", optional(grant.most_sessions())),
+        ("refuse-more", value(grant.refuse_more)),
         ("session-timeout", grant.session_timeout.map_or(Shown::Unset, time)),
         ("idle-timeout", grant.idle_timeout.map_or(Shown::Unset, time)),
     ]

@@ -11,7 +11,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use l2tp_control::timers::{TimerId, Timers};
@@ -26,7 +25,7 @@ use super::ending::Ending;
 use super::sessions::Key;
 use super::{Outcome, Owner, Reactor};
 use crate::accounts::TerminateCause;
-use crate::config::{Backoff, Dial, Profile, Settings};
+use crate::config::{Backoff, Dial, Settings};
 use crate::notice::{Failed, Notice, Step};
 
 /// All connections of ours.
@@ -93,9 +92,11 @@ impl Dials {
         dial
     }
 
-    /// The profile of the connection that has opened a tunnel.
-    pub(super) fn profile(&self, tunnel: TunnelId) -> Option<Arc<Profile>> {
-        Some(self.entries[self.opener(tunnel)?].config.profile.clone())
+    /// The name of the connection that has opened a tunnel.
+    pub(super) fn name(&self, tunnel: TunnelId) -> Option<&str> {
+        let opened =
+            |entry: &&Entry| matches!(entry.state, State::Opening(id) | State::Open(id) if id == tunnel);
+        self.entries.iter().find(opened).map(|entry| &*entry.config.name)
     }
 
     pub(super) fn config(&self, dial: usize) -> &Dial {

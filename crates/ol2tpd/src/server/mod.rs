@@ -40,8 +40,9 @@ use l2tp_control::timers::Timers;
 use l2tp_control::wire::{Message, StopResult};
 use l2tp_control::{Cause, Endpoint, Instant, Path};
 use l2tp_data::id::TunnelId;
+use nix::libc;
 use pppol2tp::netlink::Netlink;
-use pppol2tp::{Driver, PassedUp, Reason, SharedInterface};
+use pppol2tp::{Driver, PassedUp, Reason};
 use rand_core::{Rng, SeedableRng};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
@@ -50,10 +51,11 @@ use tracing::{error, warn};
 use self::dials::{Dials, Resolved};
 use self::ending::Ending;
 use self::names::Names;
+use self::network::Shared;
 use self::requests::{Call, Remote};
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
-use self::tunnels::Tunnel;
+use self::tunnels::{Strangers, Tunnel};
 use crate::accounts::{Aaa, Answer, Local, TerminateCause};
 use crate::advert::Advertiser;
 use crate::config::{Peer, Settings};
@@ -165,7 +167,7 @@ struct Reactor<'a> {
     count: u64,
     dials: Dials,
     pools: Pools,
-    shared: BTreeMap<String, Box<dyn SharedInterface>>,
+    shared: BTreeMap<String, Shared>,
     scripts: hooks::Runner,
     netlink: Arc<Netlink>,
     names: Names,
@@ -178,6 +180,7 @@ struct Reactor<'a> {
     farewell: Option<Farewell>,
     /// Tunnels that have ended, and whose peers may not know it yet.
     leaving: BTreeSet<TunnelId>,
+    strangers: Strangers,
     notify: Notify,
     /// Seeds of links, jitter.
     rng: ChaCha12Rng,
@@ -275,6 +278,7 @@ impl<'a> Reactor<'a> {
             on_notice,
             farewell: None,
             leaving: BTreeSet::new(),
+            strangers: Strangers::default(),
             notify: Notify::from_environment(),
             rng,
             datagram: vec![0; Message::MAX].into(),
@@ -289,8 +293,18 @@ impl<'a> Reactor<'a> {
     /// Opens the listening sockets that are not there yet.
     fn listen(&mut self) -> Result<()> {
         for local in self.settings.listen.clone() {
-            if !self.sockets.has(local) {
-                let socket = self.sockets.open(&*self.driver, local)?;
+            if self.sockets.bound(local).is_none() {
+                let socket = match self.sockets.open(&*self.driver, local) {
+                    // "All addresses" is those of the families that this machine has.
+                    Err(Error::System { source, .. })
+                        if source.raw_os_error() == Some(libc::EAFNOSUPPORT)
+                            && local.ip().is_unspecified() =>
+                    {
+                        warn!("not listening on {local}: this machine has no such addresses");
+                        continue;
+                    }
+                    socket => socket?,
+                };
                 let local = self.sockets.local(socket).unwrap_or(local);
                 self.notice(Notice::Listening { local });
             }
@@ -302,6 +316,7 @@ impl<'a> Reactor<'a> {
         let mut inputs = self.inputs.take().ok_or_else(|| Error::Gone("the daemon runs already".into()))?;
         let mut batch = Vec::new();
         self.notify.ready();
+        self.tell_status();
         self.begin_dials();
         loop {
             let now = self.clock.now();
@@ -464,12 +479,15 @@ impl<'a> Reactor<'a> {
             if now < *until {
                 return None;
             }
-            warn!("{} peers did not acknowledge the end of their tunnel in time", self.leaving.len());
+            warn!("not acknowledged in time: the ends of {} tunnels", self.leaving.len());
         }
         Some(outcome.clone())
     }
 
     fn load_again(&mut self) {
+        if self.farewell.is_some() {
+            return;
+        }
         let Some(reload) = &mut self.reload else {
             warn!("SIGHUP: there is no configuration file to read again");
             return;
@@ -480,6 +498,17 @@ impl<'a> Reactor<'a> {
             Err(why) => error!("the configuration was not taken, the old one stays: {why}"),
         }
         self.notify.ready();
+        self.tell_status();
+    }
+
+    /// Where peers find us, for those who ask the service manager.
+    fn tell_status(&self) {
+        let listening = self.settings.listen.iter().filter_map(|local| self.sockets.bound(*local));
+        let listening: Vec<_> = listening.map(|local| local.to_string()).collect();
+        self.notify.status(&match listening.is_empty() {
+            true => format!("connections of ours: {}", self.settings.connect.len()),
+            false => format!("listening on {}", listening.join(", ")),
+        });
     }
 
     /// New settings: what is up stays up, what comes follows them.
@@ -489,9 +518,13 @@ impl<'a> Reactor<'a> {
         self.aaa.reload(&settings);
         self.scripts.set(settings.hooks.clone());
         self.settings = settings;
+        if self.advertiser.is_none() && self.settings.peers.iter().any(|peer| peer.profile.ipv6) {
+            warn!("IPv6 is new in the configuration: its prefixes are announced after the next start only");
+        }
         if let Err(error) = self.listen().and_then(|()| self.share_interfaces()) {
             error!("the new configuration: {error}");
         }
+        self.adopt_tunnels();
         self.adopt_dials();
         self.notice(Notice::Reloaded);
     }

@@ -22,7 +22,7 @@ use super::sessions::Session;
 use super::up::SHARED_ID;
 use crate::advert;
 use crate::config::{Dial, InterfaceChoice, Profile};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::pool::{self, Pools};
 use crate::routes::{self, Routes};
 use crate::serve::readable;
@@ -36,8 +36,17 @@ pub(super) struct Up {
     pub(super) since: Instant,
     ipv4: Option<Network>,
     ipv6: Option<Network>,
+    /// Why the interface cannot have IPv6.
+    no_ipv6: Option<Error>,
     /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
     pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
+}
+
+/// An interface that sessions share.
+pub(super) struct Shared {
+    pub(super) interface: Box<dyn SharedInterface>,
+    /// What is routed there for all sessions.
+    pub(super) routed: Vec<Prefix>,
 }
 
 /// What a network protocol has that is open.
@@ -130,7 +139,7 @@ pub(super) fn bind(
     session: &mut Session,
     dial: Option<&Dial>,
     netlink: &Arc<Netlink>,
-    shared: &BTreeMap<String, Box<dyn SharedInterface>>,
+    shared: &BTreeMap<String, Shared>,
     now: Instant,
 ) -> Result<()> {
     let profile = session.profile.clone();
@@ -140,7 +149,7 @@ pub(super) fn bind(
         InterfaceChoice::Shared { name } => {
             let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
             let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
-            let name = shared.get(name).map_or_else(|| name.clone(), |shared| shared.interface());
+            let name = shared.get(name).map_or_else(|| name.clone(), |shared| shared.interface.interface());
             let link_local = session.shared_id().map(|id| Prefix::host(id.link_local().into()));
             let own = host.into_iter().chain(session.prefix().map(Prefix::from)).chain(link_local);
             Interface::Shared { name, addresses: own.chain(grant).collect() }
@@ -152,8 +161,11 @@ pub(super) fn bind(
     let Some(socket) = &session.socket else { return Ok(()) };
     // While nothing leads through the tunnel yet.
     let client = match dial.filter(|dial| dial.default_route || !dial.routes.is_empty()) {
-        Some(_) => {
-            let client = routes::Client::protect(netlink.clone(), session.peer.ip())?;
+        Some(dial) => {
+            let mut client = routes::Client::protect(netlink.clone(), session.peer.ip())?;
+            if dial.default_route {
+                client.close_off()?;
+            }
             let fd = client.poll_fd().try_clone_to_owned().doing(|| "watching routes".into())?;
             Some((client, readable(fd)?))
         }
@@ -161,14 +173,15 @@ pub(super) fn bind(
     };
     let unit = socket.unit(config).doing(|| "the session's interface".into())?;
     let interface = unit.interface();
+    let mut no_ipv6 = None;
     if own {
         if profile.ipv6 {
             let prepare = if dial.is_some() { advert::prepare_host } else { advert::prepare_router };
-            prepare(&interface)?;
+            no_ipv6 = prepare(&interface).err();
         }
         unit.set_up(true).doing(|| format!("setting interface {interface} up"))?;
     }
-    let up = Up { unit, interface, own, since: now, ipv4: None, ipv6: None, client };
+    let up = Up { unit, interface, own, since: now, ipv4: None, ipv6: None, no_ipv6, client };
     session.up = Some(Box::new(up));
     Ok(())
 }
@@ -188,19 +201,28 @@ pub(super) fn open(
     session: &mut Session,
     dial: Option<&Dial>,
     netlink: &Arc<Netlink>,
+    shared: &BTreeMap<String, Shared>,
     local: IpAddr,
     remote: IpAddr,
     dns: &[IpAddr],
 ) -> Result<()> {
     let ipv4 = local.is_ipv4();
+    let routed = match &session.profile.interface {
+        InterfaceChoice::PerSession { .. } => &[][..],
+        InterfaceChoice::Shared { name } => shared.get(name).map_or(&[][..], |shared| &shared.routed),
+    };
     let behind = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
     let behind: Vec<_> = behind.collect();
     let (peer, prefix) = (session.peer.ip(), session.prefix().map(Prefix::from));
     let Some(up) = &mut session.up else { return Ok(()) };
+    if !ipv4 && let Some(why) = up.no_ipv6.take() {
+        return Err(why);
+    }
     let address = up.own.then(|| match local {
-        // Some servers give their tunnel's own address.
         IpAddr::V4(_) => {
-            let swallowed = remote.is_unspecified() || routes::remote_is_peer(peer, remote);
+            let swallowed = remote.is_unspecified()
+                || routes::remote_is_peer(peer, remote)
+                || dial.is_some_and(|dial| is_taken(dial, netlink, remote));
             (Prefix::host(local), (!swallowed).then_some(remote))
         }
         IpAddr::V6(_) => (Prefix { address: local, len: 64 }, None),
@@ -220,14 +242,31 @@ pub(super) fn open(
         }
         (Some(_), None) => None,
         (None, _) => {
-            // A shared interface has routes to its pools already.
-            let prefix = prefix.filter(|_| up.own);
-            let prefixes: Vec<_> = behind.into_iter().chain(prefix).filter(of_family).collect();
+            let host = Some(Prefix::host(remote)).filter(|_| ipv4 && !up.own);
+            let there = |prefix: &Prefix| routed.iter().any(|all| all.contains(prefix.address));
+            let of_session = prefix.into_iter().chain(host).filter(|prefix| !there(prefix));
+            let prefixes: Vec<_> = behind.into_iter().chain(of_session).filter(of_family).collect();
             Some(Routes::new(netlink.clone(), interface, index, peer, &prefixes)?)
         }
     };
     *up.slot(ipv4) = Some(Network { local, remote, dns: dns.into(), address, _routes: routes });
     Ok(())
+}
+
+/// Whether the address that a server gives itself is in a network that this machine has already: it could be
+/// any host there, whose packets would go to the server then. Whoever routes it there means it.
+fn is_taken(dial: &Dial, netlink: &Netlink, remote: IpAddr) -> bool {
+    // Neither a default route nor a route to this host alone, which is kept.
+    let network = |len: u8| (2..32).contains(&len);
+    let taken = !dial.routes.iter().any(|prefix| prefix.contains(remote))
+        && netlink.route_to(remote).is_ok_and(|way| network(way.destination.len));
+    if taken {
+        warn!(
+            "{remote}, which the server calls its own, is in a network that is reached without it: it is not \
+             routed into the tunnel (routes = [\"{remote}\"] would do that)"
+        );
+    }
+    taken
 }
 
 /// Takes back what [`open`] gave, while the interface stays.

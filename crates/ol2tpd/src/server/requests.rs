@@ -96,7 +96,12 @@ impl Reactor<'_> {
             state: self.endpoint.tunnel_state(id)?.name().into(),
             host_name: text(&tunnel.peer.host_name),
             vendor_name: text(&tunnel.peer.vendor_name),
-            profile: tunnel.profile.name.to_string(),
+            profile: self
+                .dials
+                .name(id)
+                .or(tunnel.profile.as_ref().map(|profile| &*profile.name))
+                .unwrap_or_default()
+                .into(),
             authenticated: tunnel.peer.authenticated,
             seconds: now.since(tunnel.since).as_secs(),
             retransmissions: self.endpoint.delivery(id).map_or(0, |counters| counters.retransmissions.into()),
@@ -136,6 +141,9 @@ impl Reactor<'_> {
             ));
         }
         let Disconnect { tunnel_id, session_id, user, interface, all: _ } = what;
+        if session_id.is_some() && tunnel_id.is_none() {
+            return Err(failure(Errno::Inval, "a session's number counts in its tunnel: say which tunnel"));
+        }
         let fits = |key: &Key, session: &Session| {
             tunnel_id.is_none_or(|id| id == key.tunnel_id())
                 && session_id.is_none_or(|id| id == key.session_id())
@@ -156,7 +164,7 @@ impl Reactor<'_> {
         if sessions.is_empty() && tunnels.is_empty() {
             return Err(failure(Errno::NoEnt, "there is no such session or tunnel; `ol2tp show` lists them"));
         }
-        for key in sessions {
+        for &key in &sessions {
             match self.sessions.get(&key).and_then(|session| session.dial) {
                 Some(dial) => self.hang_up_dial(dial, key),
                 None => self.close_link(
@@ -168,6 +176,10 @@ impl Reactor<'_> {
             }
         }
         self.pump(now);
+        // Their last words go before the tunnel's.
+        for session in sessions.iter().filter_map(|key| self.sessions.get(key)) {
+            session.flush();
+        }
         for tunnel in tunnels {
             self.close_tunnel(now, tunnel, Cause::new(StopResult::CLEAR));
         }

@@ -48,6 +48,11 @@ impl Key {
         Self(tunnel.get(), session.get())
     }
 
+    /// What a session's serial number says.
+    fn of(serial: u64) -> Self {
+        Self((serial >> 16) as u16, serial as u16)
+    }
+
     /// All sessions of a tunnel.
     pub(super) fn all_of(tunnel: TunnelId) -> RangeInclusive<Self> {
         Self(tunnel.get(), 0)..=Self(tunnel.get(), u16::MAX)
@@ -95,6 +100,8 @@ pub(super) struct Session {
     timer: TimerId,
     pub(super) calling: Option<Box<[u8]>>,
     pub(super) called: Option<Box<[u8]>>,
+    /// Bits per second towards the caller, as the LAC has it.
+    pub(super) speed: u32,
     pub(super) socket: Option<Box<dyn SessionSocket>>,
     pub(super) link: Option<Box<Link>>,
     /// Who the peer says it is.
@@ -115,6 +122,8 @@ struct Activity {
     looked: Instant,
     /// Frames received.
     received: u64,
+    /// Frames sent.
+    sent: u64,
     /// Packets of network protocols that the user at this end or the other has sent.
     packets: u64,
     /// When there were more of them than before.
@@ -123,7 +132,7 @@ struct Activity {
 
 impl Activity {
     fn new(now: Instant) -> Self {
-        Self { looked: now, received: 0, packets: 0, busy: now }
+        Self { looked: now, received: 0, sent: 0, packets: 0, busy: now }
     }
 }
 
@@ -149,6 +158,7 @@ impl Reactor<'_> {
             timer: self.timers.insert(Owner::Session(key)),
             calling: calling.map(Into::into),
             called: called.map(Into::into),
+            speed: 0,
             socket: None,
             link: None,
             user: None,
@@ -214,10 +224,14 @@ impl Reactor<'_> {
         let seed = seed(&mut self.rng);
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let mut link = Box::new(Link::new(session.profile.ppp.clone(), seed));
+        // What a caller has proved is taken from the LAC: a stranger could replay what he has overheard.
+        let known =
+            key.tunnel().and_then(|id| self.tunnels.get(&id)).is_some_and(|tunnel| tunnel.peer.authenticated);
         match connected.proxy {
-            Some(proxy) if session.dial.is_none() => link.open_with_proxy(now, &proxy_of(*proxy)),
+            Some(proxy) if known && session.dial.is_none() => link.open_with_proxy(now, &proxy_of(*proxy)),
             _ => link.open(now),
         }
+        session.speed = connected.tx_bps;
         session.link = Some(link);
         if let Some(dial) = session.dial {
             self.dial_step(dial, Step::Link);
@@ -276,13 +290,17 @@ impl Reactor<'_> {
 
     pub(super) fn session_timeout(&mut self, now: Instant, key: Key) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        if session.look(now) {
-            // A tunnel whose sessions hear of their peers needs no HELLO, nor their links an echo.
-            if let Some(tunnel) = key.tunnel() {
-                self.endpoint.data_received(now, tunnel);
+        // A tunnel whose sessions hear of their peers needs no HELLO, nor their links an echo.
+        let (received, sent) = session.look(now);
+        if let Some(tunnel) = key.tunnel() {
+            if sent {
+                self.endpoint.data_sent(now, tunnel);
             }
-            if let Some(link) = &mut session.link {
-                link.data_received(now);
+            if received {
+                self.endpoint.data_received(now, tunnel);
+                if let Some(link) = &mut session.link {
+                    link.data_received(now);
+                }
             }
         }
         if let Some(link) = &mut session.link {
@@ -346,14 +364,16 @@ impl Reactor<'_> {
             }
             Event::Ipv4Down => self.network_down(key, true),
             Event::Ipv6Down => self.network_down(key, false),
-            Event::Ipv4Refused(_) | Event::Ipv6Refused(_) => {}
+            Event::Ipv4Refused(why) => {
+                warn!("session {key}: IPv4 was not agreed on: {why}");
+            }
+            // Many have none.
+            Event::Ipv6Refused(_) => {}
             Event::Identification(_) | Event::TimeRemaining(_) => {}
             Event::Down(reason) => {
                 let ending = Ending::of_link(&reason);
                 // The link's last words come before the call's end, or nobody hears them.
-                if let Some(Err(error)) = session.socket.as_ref().map(|socket| socket.flush()) {
-                    debug!("session {key}: {error}");
-                }
+                session.flush();
                 let mut cause = Cause::new(match reason {
                     ppp::Reason::Closed => CdnResult::ADMINISTRATIVE,
                     _ => CdnResult::CARRIER_LOST,
@@ -367,7 +387,10 @@ impl Reactor<'_> {
     /// The accounts have answered.
     pub(super) fn answered(&mut self, answer: Answer) {
         let now = self.clock.now();
-        let key = Key((answer.session >> 16) as u16, answer.session as u16);
+        if let Some(old) = answer.access.replaces {
+            self.replaced(now, old);
+        }
+        let key = Key::of(answer.session);
         let session = self.sessions.get_mut(&key).filter(|session| session.serial == answer.session);
         let Some(session) = session else {
             // The session has ended meanwhile; whoever counts sessions has to know.
@@ -379,6 +402,17 @@ impl Reactor<'_> {
         if let Some(link) = &mut session.link {
             link.authenticated(now, answer.access.verdict);
             self.touched.push(key);
+        }
+    }
+
+    /// A session's user has come again, and may not have two.
+    fn replaced(&mut self, now: Instant, serial: u64) {
+        let key = Key::of(serial);
+        if self.sessions.get(&key).is_some_and(|session| session.serial == serial) {
+            let ending =
+                Ending::here(TerminateCause::USER_REQUEST, "its user has come again, from elsewhere");
+            self.hang_up_because(now, key, Cause::new(CdnResult::ADMINISTRATIVE), ending);
+            self.pump(now);
         }
     }
 
@@ -510,10 +544,11 @@ impl Reactor<'_> {
 }
 
 impl Session {
-    /// Looks at the counters: whether something was received since they were last looked at.
-    fn look(&mut self, now: Instant) -> bool {
+    /// Looks at the counters: whether something was received and sent since they were last looked at.
+    fn look(&mut self, now: Instant) -> (bool, bool) {
         self.activity.looked = now;
-        let Some(stats) = self.socket.as_ref().and_then(|socket| socket.stats().ok()) else { return false };
+        let stats = self.socket.as_ref().and_then(|socket| socket.stats().ok());
+        let Some(stats) = stats else { return (false, false) };
         let link = self.link.as_ref().map(|link| link.counters()).unwrap_or_default();
         // Whoever sends something to the user's address from elsewhere does not make him busy.
         let packets = match self.dial {
@@ -525,7 +560,8 @@ impl Session {
             (self.activity.packets, self.activity.busy) = (packets, now);
         }
         let received = std::mem::replace(&mut self.activity.received, stats.rx(Rx::Packets));
-        stats.rx(Rx::Packets) > received
+        let sent = std::mem::replace(&mut self.activity.sent, stats.tx(Tx::Packets));
+        (stats.rx(Rx::Packets) > received, stats.tx(Tx::Packets) > sent)
     }
 
     /// How long the session may last, and how long without IP traffic.
@@ -586,6 +622,13 @@ impl Session {
     pub(super) fn shared_id(&self) -> Option<InterfaceId> {
         let shared = matches!(self.profile.interface, InterfaceChoice::Shared { .. });
         InterfaceId::new(self.serial).filter(|_| shared && self.profile.ipv6)
+    }
+
+    /// Waits until all frames of the link have been sent.
+    pub(super) fn flush(&self) {
+        if let Some(Err(error)) = self.socket.as_ref().map(|socket| socket.flush()) {
+            debug!("the last frames of a session: {error}");
+        }
     }
 
     /// The IPv6 prefix that the peer is given.

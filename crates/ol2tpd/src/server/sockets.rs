@@ -25,17 +25,21 @@ pub(super) struct Sockets {
 struct Socket {
     udp: Box<dyn UdpHandle>,
     ready: AsyncFd<OwnedFd>,
+    /// The address that was asked for.
+    wanted: SocketAddr,
+    /// The address that it has.
     local: SocketAddr,
 }
 
 impl Sockets {
     /// Opens a socket and hands it to the driver.
-    pub(super) fn open(&mut self, driver: &dyn Driver, local: SocketAddr) -> Result<u32> {
-        let udp = driver.attach(bind(local)?).doing(|| format!("taking over UDP socket {local}"))?;
+    pub(super) fn open(&mut self, driver: &dyn Driver, wanted: SocketAddr) -> Result<u32> {
+        let udp = driver.attach(bind(wanted)?).doing(|| format!("taking over UDP socket {wanted}"))?;
+        let local = wanted;
         let local = udp.local_addr().doing(|| format!("UDP socket {local}"))?;
         let fd = udp.poll_fd().doing(|| format!("UDP socket {local}"))?;
         let fd = fd.try_clone_to_owned().doing(|| format!("UDP socket {local}"))?;
-        self.sockets.push(Socket { udp, ready: readable(fd)?, local });
+        self.sockets.push(Socket { udp, ready: readable(fd)?, wanted, local });
         Ok(self.sockets.len() as u32 - 1)
     }
 
@@ -61,9 +65,9 @@ impl Sockets {
         }
     }
 
-    /// Whether a socket is bound there.
-    pub(super) fn has(&self, local: SocketAddr) -> bool {
-        self.sockets.iter().any(|socket| socket.local == local)
+    /// What the socket is bound to that was to be bound there, if there is one.
+    pub(super) fn bound(&self, wanted: SocketAddr) -> Option<SocketAddr> {
+        self.sockets.iter().find(|socket| socket.wanted == wanted).map(|socket| socket.local)
     }
 
     pub(super) fn get(&self, index: u32) -> Option<&dyn UdpHandle> {

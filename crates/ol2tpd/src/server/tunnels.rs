@@ -1,6 +1,7 @@
 //! What the control connections tell, and what becomes of it in the driver.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use l2tp_control::wire::{CdnResult, ErrorCode, StopResult};
 use l2tp_control::{By, Cause, Event, Instant, PeerInfo, Request};
@@ -23,8 +24,33 @@ pub(super) struct Tunnel {
     /// The driver's. Dropped, it is not gone: its UDP socket has others.
     pub(super) socket: Option<Box<dyn TunnelSocket>>,
     pub(super) peer: Box<PeerInfo>,
-    pub(super) profile: Arc<Profile>,
+    /// What calls get that the peer places; nothing, where the tunnel is ours, or the configuration has no
+    /// place for the peer any more.
+    pub(super) profile: Option<Arc<Profile>>,
     pub(super) since: Instant,
+}
+
+/// Tunnels that peers began and that were never established: anybody can make us tell of them, so one a second
+/// is told, and of the others how many there were.
+#[derive(Default)]
+pub(super) struct Strangers {
+    quiet_until: Instant,
+    untold: u64,
+}
+
+impl Strangers {
+    fn may_be_told(&mut self, now: Instant) -> bool {
+        if now < self.quiet_until {
+            self.untold += 1;
+            return false;
+        }
+        self.quiet_until = now + Duration::from_secs(1);
+        match std::mem::take(&mut self.untold) {
+            0 => {}
+            count => warn!("{count} more tunnels that peers began were not established"),
+        }
+        true
+    }
 }
 
 impl Drop for Tunnel {
@@ -55,8 +81,17 @@ impl Reactor<'_> {
                 for key in sessions {
                     self.end_session(now, key, ending.clone());
                 }
-                self.tunnels.remove(&tunnel);
-                self.notice(Notice::TunnelDown { tunnel_id: tunnel.get(), peer, why: reason.to_string() });
+                let established = self.tunnels.remove(&tunnel).is_some();
+                if established
+                    || self.dials.opening().any(|id| id == tunnel)
+                    || self.strangers.may_be_told(now)
+                {
+                    self.notice(Notice::TunnelDown {
+                        tunnel_id: tunnel.get(),
+                        peer,
+                        why: reason.to_string(),
+                    });
+                }
                 self.dial_tunnel_down(now, tunnel, &ending);
             }
             Event::CallOffered { tunnel, session, request } => {
@@ -78,15 +113,12 @@ impl Reactor<'_> {
     }
 
     fn tunnel_up(&mut self, now: Instant, tunnel: TunnelId, peer: Box<PeerInfo>) {
-        let profile = match self.dials.profile(tunnel) {
-            Some(profile) => Some(profile),
-            None => self.profile_of(&peer),
-        };
-        let Some(profile) = profile else {
-            // The configuration was read again after the peer's SCCRQ was taken.
-            let cause = Cause::new(StopResult::NOT_AUTHORISED);
-            return self.close_tunnel(now, tunnel, cause);
-        };
+        let ours = self.dials.opening().any(|id| id == tunnel);
+        let profile = if ours { None } else { self.profile_of(&peer) };
+        if !ours && (profile.is_none() || self.farewell.is_some()) {
+            // The configuration was read again after the peer's SCCRQ was taken, or the end has begun.
+            return self.close_tunnel(now, tunnel, Cause::new(StopResult::NOT_AUTHORISED));
+        }
         let config = TunnelConfig {
             tunnel_id: tunnel.get(),
             peer_tunnel_id: peer.tunnel_id.get(),
@@ -125,6 +157,18 @@ impl Reactor<'_> {
         fits.map(|rule| rule.profile.clone())
     }
 
+    /// Calls to come follow the new settings.
+    pub(super) fn adopt_tunnels(&mut self) {
+        let ours: Vec<_> = self.dials.open().collect();
+        let ids = self.tunnels.keys().copied().filter(|id| !ours.contains(id));
+        for id in ids.collect::<Vec<_>>() {
+            let profile = self.tunnels.get(&id).and_then(|tunnel| self.profile_of(&tunnel.peer));
+            if let Some(tunnel) = self.tunnels.get_mut(&id) {
+                tunnel.profile = profile;
+            }
+        }
+    }
+
     pub(super) fn close_tunnel(&mut self, now: Instant, tunnel: TunnelId, cause: Cause<StopResult>) {
         // It may have ended meanwhile.
         let _ = self.endpoint.close(now, tunnel, cause);
@@ -146,9 +190,13 @@ impl Reactor<'_> {
             cause.message = words.into();
             return self.hang_up(now, Key::new(tunnel, session), cause);
         };
-        let Some(entry) = self.tunnels.get(&tunnel) else { return };
-        let (profile, peer) = (entry.profile.clone(), entry.peer.path.peer);
         let key = Key::new(tunnel, session);
+        let Some(entry) = self.tunnels.get(&tunnel) else { return };
+        let (Some(profile), peer) = (entry.profile.clone(), entry.peer.path.peer) else {
+            let mut cause = Cause::new(CdnResult::NO_FACILITIES_EVER);
+            cause.message = "no calls are taken through this tunnel".into();
+            return self.hang_up(now, key, cause);
+        };
         self.new_session(now, key, profile, peer, None, call.calling, call.called);
         if let Err(error) = self.open_driver_session(key, true) {
             warn!("session {key}: {error}");

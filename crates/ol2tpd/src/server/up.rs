@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use super::Reactor;
 use super::ending::Ending;
-use super::network::{self, Network};
+use super::network::{self, Network, Shared};
 use super::sessions::{Key, Session};
 use super::tunnels::{Tunnel, text};
 use crate::accounts::{Record, RecordKind, TerminateCause, Traffic};
@@ -61,30 +61,37 @@ pub(super) async fn solicited(router: Option<&Router>) {
 }
 
 impl Reactor<'_> {
-    /// Makes the shared interfaces that are not there yet, with their addresses and routes.
+    /// Makes the shared interfaces that are not there (any more), with their addresses and the routes to the
+    /// pools of their profiles. What a session has beyond that is routed when it comes.
     pub(super) fn share_interfaces(&mut self) -> Result<()> {
         for peer in self.settings.peers.clone() {
             let InterfaceChoice::Shared { name } = &peer.profile.interface else { continue };
             let doing = || format!("shared interface {name}");
-            if !self.shared.contains_key(name) {
+            if self.shared.get(name).is_none_or(|shared| !shared.interface.is_alive()) {
                 let mtu = peer.profile.mtu.unwrap_or(SHARED_MTU);
-                let shared = self.driver.shared_interface(SharedConfig { name: name.clone(), mtu });
-                self.shared.insert(name.clone(), shared.doing(doing)?);
+                self.shared.remove(name);
+                let interface = self.driver.shared_interface(SharedConfig { name: name.clone(), mtu });
+                let shared = Shared { interface: interface.doing(doing)?, routed: Vec::new() };
+                self.shared.insert(name.clone(), shared);
             }
-            let shared = &self.shared[name];
+            let pools = peer.profile.pool.iter().filter_map(|pool| self.settings.pools.get(pool));
+            let ipv6 = peer.profile.ipv6_pool.iter().filter_map(|pool| self.settings.ipv6_pools.get(pool));
+            let wanted = pools.flatten().flat_map(prefixes).chain(ipv6.copied().map(Prefix::from));
+            let wanted: Vec<_> = wanted
+                .filter(|prefix| !self.shared.values().any(|shared| shared.routed.contains(prefix)))
+                .collect();
+            let Some(shared) = self.shared.get_mut(name) else { continue };
             if let Some(local) = peer.profile.local_address {
-                shared.add_address(Prefix::host(local.into())).doing(doing)?;
+                shared.interface.add_address(Prefix::host(local.into())).doing(doing)?;
             }
             if peer.profile.ipv6 {
-                let interface = shared.interface();
-                advert::prepare_router(&interface)?;
+                advert::prepare_router(&shared.interface.interface())?;
                 let local = SHARED_ID.link_local().into();
-                shared.add_address(Prefix { address: local, len: 64 }).doing(doing)?;
+                shared.interface.add_address(Prefix { address: local, len: 64 }).doing(doing)?;
             }
-            let ranges = self.settings.pools.values().flatten().flat_map(prefixes);
-            let prefixes = self.settings.ipv6_pools.values().copied().map(Prefix::from);
-            for route in ranges.chain(prefixes) {
-                shared.add_route(route).doing(doing)?;
+            for prefix in wanted {
+                shared.interface.add_route(prefix).doing(doing)?;
+                shared.routed.push(prefix);
             }
         }
         Ok(())
@@ -102,6 +109,15 @@ impl Reactor<'_> {
         if let Some(dial) = self.sessions.get(&key).and_then(|session| session.dial) {
             self.dial_step(dial, Step::Configure);
         }
+        let shared = self.sessions.get(&key).and_then(|session| match &session.profile.interface {
+            InterfaceChoice::Shared { name } => self.shared.get(name),
+            InterfaceChoice::PerSession { .. } => None,
+        });
+        if shared.is_some_and(|shared| !shared.interface.is_alive())
+            && let Err(error) = self.share_interfaces()
+        {
+            warn!("{error}");
+        }
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let first = session.up.is_none();
         let dial = session.dial.map(|dial| self.dials.config(dial));
@@ -109,8 +125,13 @@ impl Reactor<'_> {
             true => network::bind(session, dial, &self.netlink, &self.shared, now),
             false => network::renew(session),
         };
-        let opened = bound.and_then(|()| network::open(session, dial, &self.netlink, local, remote, &dns));
+        let opened = bound
+            .and_then(|()| network::open(session, dial, &self.netlink, &self.shared, local, remote, &dns));
         if let Err(error) = opened {
+            if local.is_ipv6() && !first {
+                // What is up already is of use without it.
+                return warn!("session {key}: there is no IPv6: {error}");
+            }
             let words = "the interface cannot be set up";
             let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
             let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
@@ -259,11 +280,15 @@ fn facts(key: Key, session: &Session, tunnel: Option<&Tunnel>) -> Facts {
         session_id: key.session_id(),
         peer: Some(session.peer.ip()),
         peer_name: tunnel.map(|tunnel| tunnel.peer.host_name.clone()).unwrap_or_default(),
-        user: octets(&session.user),
+        user: match &session.profile.ppp.credentials {
+            Some(ours) if session.dial.is_some() => ours.name.as_bytes().to_vec(),
+            _ => octets(&session.user),
+        },
         user_is_peer: session.dial.is_none(),
         calling_number: octets(&session.calling),
         called_number: octets(&session.called),
         profile: session.profile.name.to_string(),
+        speed: session.speed.into(),
         ..Facts::default()
     }
 }

@@ -164,6 +164,10 @@ fn users() {
             &["6:16: user.max-sessions: only one session at a time can have the `address`"],
         ),
         (
+            &user("max-sessions = 2\nroutes = ['10.9.0.0/16']"),
+            &["6:16: user.max-sessions: only one session at a time can have the `routes`"],
+        ),
+        (
             &user("max-sessions = 2\nipv6-prefix = 'fd00::/64'"),
             &["6:16: user.max-sessions: only one session at a time can have the `ipv6-prefix`"],
         ),

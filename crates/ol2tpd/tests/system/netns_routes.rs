@@ -163,7 +163,7 @@ fn a_route_that_would_swallow_the_tunnel_is_refused() {
         let machine = Machine::new();
         let mut client = machine.client(PEERS[0]);
         let wanted = [prefix("10.0.0.0/8"), prefix("198.51.100.1/32")];
-        let error = client.through("ppp0", machine.ppp, &wanted).unwrap_err().to_string();
+        let error = client.through("ppp0", machine.ppp, &wanted).err().unwrap().to_string();
         assert!(
             error.contains("routing 198.51.100.1/32 to ppp0") && error.contains("into the tunnel"),
             "{error}"
@@ -191,7 +191,7 @@ fn a_route_that_is_there_already_is_named() {
         let machine = Machine::new();
         let (mut one, mut other) = (machine.client(PEERS[0]), machine.client("198.51.100.2"));
         one.through("ppp0", machine.ppp, &DEFAULT_V4).unwrap();
-        let error = other.through("ppp1", machine.wlan, &DEFAULT_V4).unwrap_err().to_string();
+        let error = other.through("ppp1", machine.wlan, &DEFAULT_V4).err().unwrap().to_string();
         assert!(error.contains("there is such a route already (0.0.0.0/1 dev ppp0)"), "{error}");
         drop(other);
         assert_eq!(machine.ours().len(), 4, "{:?}", machine.ours());

@@ -8,7 +8,7 @@ use super::*;
 use crate::accounts::{TerminateCause, Traffic};
 
 fn user(name: &str, password: &str, max_sessions: Option<u32>) -> Arc<User> {
-    let grant = Grant { address: Some(Ipv4Addr::new(10, 0, 0, 7)), max_sessions, ..Grant::default() };
+    let grant = Grant { pool: Some("p".into()), max_sessions, refuse_more: true, ..Grant::default() };
     Arc::new(User { name: name.as_bytes().into(), password: password.into(), grant })
 }
 
@@ -101,6 +101,37 @@ fn a_user_has_as_many_sessions_as_there_may_be() {
 }
 
 #[test]
+fn one_session_more_ends_the_oldest() {
+    let grant = Grant { max_sessions: Some(2), ..Grant::default() };
+    let account = User { name: (*b"u").into(), password: "p".into(), grant };
+    let mut local = Local::new(&[Arc::new(account)], [7; 32]);
+    let replaced = |local: &mut Local, session| ask(local, session, "u", "p").replaces;
+    assert_eq!(replaced(&mut local, 7), None);
+    assert_eq!(replaced(&mut local, 9), None);
+    assert_eq!(replaced(&mut local, 7), None, "it proves itself again");
+    assert_eq!(replaced(&mut local, 12), Some(7));
+    // The end of that one comes later.
+    stop(&mut local, 7);
+    assert_eq!(replaced(&mut local, 13), Some(9));
+    assert_eq!(ask(&mut local, 14, "u", "wrong").replaces, None);
+}
+
+#[test]
+fn what_is_always_the_same_can_be_had_once() {
+    let routes = vec!["10.9.0.0/16".parse().unwrap()];
+    let address = Some(Ipv4Addr::new(10, 0, 0, 7));
+    for (grant, most) in [
+        (Grant::default(), None),
+        (Grant { max_sessions: Some(3), ..Grant::default() }, Some(3)),
+        (Grant { address, ..Grant::default() }, Some(1)),
+        (Grant { ipv6_prefix: "fd01::/64".parse().ok(), ..Grant::default() }, Some(1)),
+        (Grant { routes, ..Grant::default() }, Some(1)),
+    ] {
+        assert_eq!(grant.most_sessions(), most, "{grant:?}");
+    }
+}
+
+#[test]
 fn who_proves_himself_again_counts_once() {
     let mut local = Local::new(&[user("u", "p", Some(1))], [7; 32]);
     for _ in 0..3 {
@@ -128,14 +159,14 @@ fn nothing_is_kept_of_who_was_not_let_in_or_has_gone() {
         ask(&mut local, session, &format!("u{session}"), if session % 2 == 0 { "p" } else { "q" });
         stop(&mut local, session);
     }
-    assert!(local.sessions.is_empty() && local.counts.is_empty());
+    assert!(local.sessions.is_empty() && local.of_name.is_empty());
 }
 
 #[test]
 fn other_accounts_count_from_the_reload_on() {
     let mut local = Local::new(&[user("u", "p", Some(1))], [7; 32]);
     assert!(accepted(&ask(&mut local, 1, "u", "p")));
-    let file = "[peer.a]\n[[user]]\nname = 'u'\npassword = 'q'\nmax-sessions = 1\n";
+    let file = "[peer.a]\n[[user]]\nname = 'u'\npassword = 'q'\nmax-sessions = 1\nrefuse-more = true\n";
     let loaded = Settings::parse(std::path::Path::new("f"), file).unwrap();
     local.reload(&loaded.settings);
     assert!(!accepted(&ask(&mut local, 2, "u", "p")));
