@@ -79,8 +79,7 @@ fn run(
     debug_rate: Rate,
     open: impl FnOnce(&dyn Driver) -> ol2tpd::Result<Sockets>,
 ) -> Result<()> {
-    let (driver, control) =
-        daemon::start_static(end.mode, debug_rate.0, end.socket.as_ref(), end.controlled)?;
+    let (driver, control) = daemon::start_static(end, debug_rate.0)?;
     let json = end.json;
     serve::run(driver, control, open, |sockets| up(sockets, json))?;
     Ok(())

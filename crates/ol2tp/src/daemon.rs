@@ -12,6 +12,7 @@ use ol2tpd::control::{self, Listener};
 use ol2tpd::privileges;
 use ol2tpd::serve::Control;
 use pppol2tp::Driver;
+use pppol2tp::linux::LinuxDriver;
 use pppol2tp::user::{Config, Mode, UserDriver};
 use tracing::{info, warn};
 
@@ -33,14 +34,30 @@ pub fn checked(loaded: std::result::Result<Loaded, Problems>) -> Result<Settings
     Ok(loaded.settings)
 }
 
-/// The driver, where the control API is, and who sends router advertisements if anyone wants them. All
-/// privileges that are not needed any more are dropped.
+/// What a daemon runs on.
+pub struct Started {
+    /// The driver.
+    pub driver: Arc<dyn Driver>,
+    /// Why it is that one.
+    pub why: String,
+    /// Where the control API is.
+    pub control: Control,
+    /// Who sends router advertisements, if anyone wants them.
+    pub advertiser: Option<Advertiser>,
+}
+
+/// Sees to all of it. All privileges that are not needed any more are dropped.
 ///
 /// Errors: a permission or device is missing, or the control socket is another's.
-pub fn start(end: &EndArgs, settings: &Settings) -> Result<(Arc<dyn Driver>, Control, Option<Advertiser>)> {
-    let DriverKind::User = settings.driver;
+pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     interrupt::unblock()?;
-    can::make_interfaces()?;
+    let (wanted, hindrance) = (end.driver.unwrap_or(settings.driver), settings.not_for_linux());
+    if let (DriverKind::Linux, Some(why)) = (wanted, &hindrance) {
+        return Err(Failure::usage(format!("--driver linux: {why}")));
+    }
+    if wanted == DriverKind::User {
+        can::make_interfaces()?;
+    }
     let control = control(end.socket.as_ref().or(settings.control_socket.as_ref()), end.controlled)?;
     let ipv6 = settings.peers.iter().any(|peer| peer.profile.ipv6);
     let advertiser = ipv6.then(Advertiser::open).transpose()?;
@@ -48,22 +65,24 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<(Arc<dyn Driver>, Con
     let scripts = [ip_up, ip_down, ipv6_up, ipv6_down].into_iter().any(Option::is_some);
     // The driver's threads shall have no more privileges than this one.
     info!("{}", privileges::drop(scripts)?);
-    Ok((driver(end.mode, DEBUG_RATE)?, control, advertiser))
+    let (driver, why) = match (wanted, hindrance) {
+        (DriverKind::Auto, Some(why)) => (driver(DriverKind::User, end.mode, DEBUG_RATE)?.0, why),
+        (wanted, _) => driver(wanted, end.mode, DEBUG_RATE)?,
+    };
+    Ok(Started { driver, why, control, advertiser })
 }
 
 /// The driver and the control API of what has no settings.
 ///
 /// Errors: the same.
-pub fn start_static(
-    mode: Mode,
-    debug_rate: Option<u32>,
-    socket: Option<&PathBuf>,
-    controlled: bool,
-) -> Result<(Arc<dyn Driver>, Control)> {
+pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn Driver>, Control)> {
     interrupt::unblock()?;
-    can::make_interfaces()?;
-    let control = control(socket, controlled)?;
-    Ok((driver(mode, debug_rate)?, control))
+    let wanted = end.driver.unwrap_or_default();
+    if wanted == DriverKind::User {
+        can::make_interfaces()?;
+    }
+    let control = control(end.socket.as_ref(), end.controlled)?;
+    Ok((driver(wanted, end.mode, debug_rate)?.0, control))
 }
 
 fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {
@@ -80,10 +99,19 @@ fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {
     Ok(Control { listener, controller })
 }
 
-fn driver(mode: Mode, debug_rate: Option<u32>) -> Result<Arc<dyn Driver>> {
-    let driver = UserDriver::new(Config { mode, debug_rate })
-        .map_err(|error| Failure::new(format!("starting the driver: {error}")))?;
-    Ok(Arc::new(driver))
+/// A driver, and why it is that one.
+fn driver(kind: DriverKind, mode: Mode, debug_rate: Option<u32>) -> Result<(Arc<dyn Driver>, String)> {
+    let config = Config { mode, debug_rate };
+    let chosen = match kind {
+        DriverKind::Auto => pppol2tp::auto(config),
+        DriverKind::Linux => {
+            LinuxDriver::probe().map(|driver| (Arc::new(driver) as _, "as it was wanted".into()))
+        }
+        DriverKind::User => {
+            UserDriver::new(config).map(|driver| (Arc::new(driver) as _, "as it was wanted".into()))
+        }
+    };
+    chosen.map_err(|error| Failure::cannot(format!("starting the driver: {error}")))
 }
 
 /// Where the control socket is.

@@ -2,11 +2,10 @@
 
 use ol2tpd::config::{ServeFlags, Settings};
 use ol2tpd::server::{self, Options, Outcome, Reload};
-use tracing::info;
 use zeroize::Zeroizing;
 
 use crate::args::ServeArgs;
-use crate::daemon;
+use crate::daemon::{self, Started};
 use crate::exit::{Code, Failure, Result};
 
 /// Serves until a signal comes.
@@ -15,12 +14,9 @@ use crate::exit::{Code, Failure, Result};
 /// or interface cannot be made.
 pub fn run(args: &ServeArgs) -> Result<()> {
     let settings = settings(args)?;
-    let (driver, control, advertiser) = daemon::start(&args.end, &settings)?;
+    let Started { driver, why, control, advertiser } = daemon::start(&args.end, &settings)?;
     let json = args.end.json;
-    if !json {
-        info!(target: "notice", "driver: {}, the one in user space; the kernel's cannot be used yet", driver.name());
-    }
-    let options = Options { settings, reload: reload(args), advertiser, trace: args.trace };
+    let options = Options { settings, reload: reload(args), why, advertiser, trace: args.trace };
     match server::run(driver, control, options, |notice| daemon::tell(notice, json))? {
         Outcome::Stopped => Ok(()),
         Outcome::Failed { failure, why } => Err(Failure::of(Code::from(failure), why)),

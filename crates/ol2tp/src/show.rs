@@ -28,13 +28,14 @@ pub fn run(args: &ShowArgs) -> Result<()> {
 
 /// A table of each kind.
 fn tables(report: &Report) -> String {
-    let Report { tunnels, sessions, sockets, users, proc } = report;
+    let Report { driver, tunnels, sessions, sockets, users, proc } = report;
     let texts = [
         proc.clone(),
         tunnels.as_ref().map(|list| or_none(list, "tunnels", tunnel_table)),
         sessions.as_ref().map(|list| or_none(list, "sessions", session_table)),
         users.as_ref().map(|list| or_none(list, "users", user_table)),
         sockets.as_ref().map(|list| or_none(list, "sockets", socket_table)),
+        driver.as_ref().map(|driver| format!("driver {}: {}", driver.name, driver.why)),
     ];
     texts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }

@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Notice {
+    /// The daemon has begun, with this driver.
+    Driver {
+        /// Its name: `user` or `linux`.
+        name: String,
+        /// Why it is that one.
+        why: String,
+    },
     /// Peers can open tunnels here.
     Listening {
         /// The UDP socket's address.
@@ -187,6 +194,7 @@ pub enum Failed {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Driver { name, why } => write!(f, "driver {name}: {why}"),
             Self::Listening { local } => write!(f, "listening on {local}"),
             Self::Step { connection, text, .. } => write!(f, "{connection}: {text}"),
             Self::Failed { connection, step, why, retry, .. } => {

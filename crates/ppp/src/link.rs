@@ -48,7 +48,7 @@ pub struct Link {
     lcp: Negotiation<Lcp>,
     auth: Option<Auth>,
     /// How long the answer to [`Event::Authenticate`] is waited for after a renegotiation.
-    auth_time: Option<Instant>,
+    proof_until: Option<Instant>,
     /// Whether [`Event::Authenticate`] has no answer yet.
     undecided: bool,
     /// Whether [`Event::Network`] has its answer.
@@ -95,7 +95,7 @@ impl Link {
             phase: Phase::Dead,
             lcp,
             auth: None,
-            auth_time: None,
+            proof_until: None,
             undecided: false,
             decided: false,
             ipcp: Ncp::default(),
@@ -173,17 +173,21 @@ impl Link {
         self.refused(now, Protocol::IPCP, refused);
         let refused = self.ipv6cp.handle_timeout(context!(self, now));
         self.refused(now, Protocol::IPV6CP, refused);
-        if self.auth_time.take_if(|deadline| *deadline <= now).is_some() {
-            let method = self.lcp.options.peer_auth;
-            let message = "no verdict on name and password: see why accounts do not answer".into();
-            let reason = Reason::AuthenticationFailed { by: By::Us, method, message };
-            self.terminate(now, reason, "authentication failed");
-        }
         if let Some(auth) =
             self.auth.as_mut().filter(|auth| auth.poll_timeout().is_some_and(|(at, _)| at <= now))
         {
             let outcome = auth.handle_timeout(auth_context!(self, now));
             self.auth_outcome(now, outcome);
+        }
+        if self.proof_until.take_if(|deadline| *deadline <= now).is_some() {
+            let message = match self.undecided {
+                true => "no verdict on name and password: see why accounts do not answer",
+                false => "the link was negotiated anew until its time was up",
+            };
+            let Lcp { local_auth, peer_auth, .. } = self.lcp.options;
+            let (by, method) = if peer_auth.is_some() { (By::Us, peer_auth) } else { (By::Peer, local_auth) };
+            let reason = Reason::AuthenticationFailed { by, method, message: message.into() };
+            self.terminate(now, reason, "authentication failed");
         }
         self.keep_alive(now);
     }
@@ -208,7 +212,6 @@ impl Link {
             }
             // It was about an exchange before the last renegotiation, and the new one has waited for it.
             None if self.phase == Phase::Authenticate => {
-                self.auth_time = None;
                 self.authenticate(now, None);
             }
             None => {}
@@ -263,7 +266,7 @@ impl Link {
             (self.lcp.poll_timeout(), Timer::Lcp),
             (self.ipcp.poll_timeout(), Timer::Ipcp),
             (self.ipv6cp.poll_timeout(), Timer::Ipv6cp),
-            (self.auth_time, Timer::Authentication),
+            (self.proof_until, Timer::Authentication),
             (echo.map(|(keepalive, echo)| keepalive.poll_timeout(echo)), Timer::Echo),
         ];
         let timers = own.into_iter().filter_map(|(at, timer)| Some((at?, timer)));
@@ -469,10 +472,12 @@ impl Link {
         self.phase = Phase::Authenticate;
         self.keepalive = self.echo().map(|_| Keepalive::new(now));
         self.out.tell(Event::LcpUp { peer_mru, local_auth, peer_auth });
+        if local_auth.is_some() || peer_auth.is_some() {
+            // Nobody gains time by negotiating the link anew.
+            self.proof_until.get_or_insert(now + self.config.authentication_time);
+        }
         // A verdict on what was before must not be taken for one on what comes.
-        if self.undecided {
-            self.auth_time = Some(now + self.config.authentication_time);
-        } else {
+        if !self.undecided {
             self.authenticate(now, proof);
         }
     }
@@ -521,6 +526,7 @@ impl Link {
         let Some(auth) = self.auth.as_ref().filter(|auth| auth.is_done()) else { return };
         if self.phase == Phase::Authenticate {
             self.phase = Phase::Network;
+            self.proof_until = None;
             self.out.tell(Event::Network { peer_name: auth.peer_name().map(Into::into) });
         }
     }
@@ -572,7 +578,7 @@ impl Link {
         self.ipcp.leave(&mut self.out);
         self.ipv6cp.leave(&mut self.out);
         self.counters = self.counters();
-        (self.auth, self.auth_time, self.keepalive, self.decided) = (None, None, None, false);
+        (self.auth, self.keepalive, self.decided) = (None, None, false);
     }
 
     fn down(&mut self, reason: Reason) {

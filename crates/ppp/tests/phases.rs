@@ -158,3 +158,22 @@ fn who_does_not_fetch_frames_loses_them_and_no_memory() {
     }
     assert_eq!((bench.sent().len(), bench.link.counters().overrun), (64, 136));
 }
+
+#[test]
+fn authentication_has_its_time_once_however_often_the_link_is_negotiated_anew() {
+    let mut bench = Bench::lcp(Config { require: vec![Method::ChapMd5], ..Config::default() }, &[]);
+    let begun = bench.now;
+    while bench.link.phase() != Phase::Dead && bench.now - begun < seconds(200) {
+        bench.pass(seconds(5));
+        // Whoever asks for the link anew has it, without a word on who he is.
+        let sent = bench.hear(Protocol::LCP, CONFIGURE_REQUEST, 9, &[]);
+        if let Some(request) = sent.iter().find(|sent| sent.code == CONFIGURE_REQUEST) {
+            bench.hear(Protocol::LCP, CONFIGURE_ACK, request.id, &request.data);
+        }
+    }
+    let down = bench.told().pop();
+    let Some(Event::Down(Reason::AuthenticationFailed { message, .. })) = down else { panic!("{down:?}") };
+    assert_eq!(&*message, "the link was negotiated anew until its time was up");
+    // Its time, and that of its Terminate-Requests.
+    assert!((seconds(60)..seconds(75)).contains(&(bench.now - begun)), "{:?}", bench.now - begun);
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ol2tpd::config::DriverKind;
 use ol2tpd::control::What;
 use pppol2tp::DebugMask;
 use pppol2tp::user::Mode;
@@ -17,7 +18,7 @@ pub use client::{ConnectArgs, DisconnectArgs, EventsArgs};
 pub use serve::ServeArgs;
 pub use value::{Assignment, Ids, Rate};
 
-use value::{debug_mask, duration, mode, seconds};
+use value::{debug_mask, driver, duration, mode, seconds};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -147,6 +148,9 @@ pub struct EndArgs {
     /// Offloads to use: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, batch, plain
     #[arg(long, value_name = "NAME", default_value = "offload", value_parser = mode)]
     pub mode: Mode,
+    /// Which driver moves the frames: user, linux (the kernel's), auto (the kernel's where it works) [default: user]
+    #[arg(long, value_name = "NAME", value_parser = driver)]
+    pub driver: Option<DriverKind>,
     /// Control socket [default: $XDG_RUNTIME_DIR/ol2tp.sock, for root /run/ol2tp/ol2tp.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,

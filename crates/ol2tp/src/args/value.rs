@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use ol2tpd::config::DriverKind;
 use pppol2tp::DebugMask;
 use pppol2tp::user::Mode;
 
@@ -124,6 +125,11 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         Ok(seconds) if (0.01..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("a number of seconds from 0.01 to 3600 is needed".into()),
     }
+}
+
+pub(super) fn driver(text: &str) -> Result<DriverKind, String> {
+    let found = DriverKind::NAMES.into_iter().find(|(name, _)| *name == text);
+    found.map(|(_, kind)| kind).ok_or_else(|| "it is none of auto, linux, user".into())
 }
 
 pub(super) fn mode(text: &str) -> Result<Mode, String> {

@@ -28,8 +28,8 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// connection can fail of: each with an exit code of its own.
 pub fn run(args: &ConnectArgs) -> Result<()> {
     let settings = settings(args)?;
-    let (driver, control, advertiser) = daemon::start(&args.end, &settings)?;
-    let options = Options { settings, reload: reload(args), advertiser, trace: args.trace };
+    let daemon::Started { driver, why, control, advertiser } = daemon::start(&args.end, &settings)?;
+    let options = Options { settings, reload: reload(args), why, advertiser, trace: args.trace };
 
     let mut failed = None;
     let mut note = |notice: &Notice| {

@@ -27,7 +27,7 @@ const YEAR: Duration = Duration::from_secs(366 * 86_400);
 /// All of a document. What is wrong is noted by its reader; the rest is as if it were not there.
 pub(super) fn settings(root: Section<'_>) -> Settings {
     let host_name = root.get("host-name", value::name).unwrap_or_else(system_name);
-    let driver = root.get("driver", value::choice(&[("user", DriverKind::User)])).unwrap_or_default();
+    let driver = root.get("driver", value::choice(&DriverKind::NAMES)).unwrap_or_default();
     let listen = listen(&root);
     let control = root.table("control", "[control]");
     let control_socket = control.get("socket", value::text).map(|path| root.reader.path(&path));
@@ -74,10 +74,9 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
         }
     }
     secrets::guard_document(&root);
-    root.finish();
 
     let Pools { ipv4, ipv6, .. } = pools;
-    Settings {
+    let settings = Settings {
         host_name: host_name.into(),
         driver,
         listen: if listen.is_empty() && !peers.is_empty() { everywhere() } else { listen },
@@ -92,7 +91,12 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
         users: users.into_iter().map(|account| Arc::new(account.user)).collect(),
         hooks,
         connect,
+    };
+    if let (DriverKind::Linux, Some(why)) = (driver, settings.not_for_linux()) {
+        root.error("driver", format!("{why}: write `interface = \"per-session\"`, or `driver = \"user\"`"));
     }
+    root.finish();
+    settings
 }
 
 /// The name of this machine.
@@ -120,6 +124,9 @@ fn listen(root: &Section<'_>) -> Vec<SocketAddr> {
     addresses
 }
 
+/// Calls from one source whose users have not proved yet who they are.
+const LOGINS: usize = 4096;
+
 fn limits(section: Section<'_>) -> Limits {
     let default = Limits::default();
     let number = |key, most: usize, default| section.get(key, value::number(1..=most)).unwrap_or(default);
@@ -129,7 +136,7 @@ fn limits(section: Section<'_>) -> Limits {
         tunnels_per_source: number("tunnels-per-source", ids, default.tunnels_per_source),
         sessions_per_tunnel: number("sessions-per-tunnel", ids, default.sessions_per_tunnel),
         sessions: number("sessions", 100_000_000, default.sessions),
-        unproven_calls_per_source: default.unproven_calls_per_source,
+        unproven_calls_per_source: Some(number("logins-per-source", ids, LOGINS)),
         half_open: number("half-open", ids, default.half_open),
         half_open_per_source: number("half-open-per-source", ids, default.half_open_per_source),
         requests_per_source: number("requests-per-source", 1_000_000, default.requests_per_source as usize)

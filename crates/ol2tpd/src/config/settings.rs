@@ -42,9 +42,28 @@ pub struct Settings {
 /// Which driver moves the frames.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum DriverKind {
+    /// The kernel's, where it works, else that in user space.
+    Auto,
+    /// The kernel's.
+    Linux,
     /// The one of this project, in user space.
     #[default]
     User,
+}
+
+impl DriverKind {
+    /// All of them, by their names.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("auto", Self::Auto), ("linux", Self::Linux), ("user", Self::User)];
+}
+
+impl Settings {
+    /// Why the kernel's driver cannot do what is wanted, if it cannot.
+    pub fn not_for_linux(&self) -> Option<String> {
+        let shared = |peer: &&Peer| matches!(peer.profile.interface, InterfaceChoice::Shared { .. });
+        let peer = self.peers.iter().find(shared)?;
+        Some(format!("the sessions of peer `{}` share an interface, which is the user driver's", peer.name))
+    }
 }
 
 /// Peers that may open a tunnel to us, and how they are dealt with.

@@ -7,7 +7,7 @@ use l2tp_control::wire::Leniencies;
 use serde_json::{Map, Value, json};
 
 use super::peers::{DNS_MODES, PROXY_POLICIES};
-use super::settings::{Dial, InterfaceChoice, Limits, Policy, Profile, Settings, User};
+use super::settings::{Dial, DriverKind, InterfaceChoice, Limits, Policy, Profile, Settings, User};
 use super::value::print_duration;
 
 /// A table of the file.
@@ -47,7 +47,10 @@ impl Settings {
     /// All tables, in the order of the manual.
     pub fn view(&self) -> Vec<View> {
         let one = |name, keys| View { table: TableName::One(name), keys };
-        let root = vec![("host-name", value(&*self.host_name)), ("driver", value("user"))];
+        let root = vec![
+            ("host-name", value(&*self.host_name)),
+            ("driver", value(name_of(&DriverKind::NAMES, &self.driver))),
+        ];
         let mut views = vec![View { table: TableName::Root, keys: root }];
         for address in &self.listen {
             let keys = vec![("address", value(address.to_string()))];
@@ -171,6 +174,7 @@ fn limits(limits: &Limits) -> Vec<(&'static str, Shown)> {
         ("tunnels-per-source", value(limits.tunnels_per_source)),
         ("sessions-per-tunnel", value(limits.sessions_per_tunnel)),
         ("sessions", value(limits.sessions)),
+        ("logins-per-source", optional(limits.unproven_calls_per_source)),
         ("half-open", value(limits.half_open)),
         ("half-open-per-source", value(limits.half_open_per_source)),
         ("requests", value(limits.requests)),

@@ -10,6 +10,9 @@ use super::message::What;
 /// What was asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
+    /// The driver, with its sockets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<DriverView>,
     /// Tunnels, newest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnels: Option<Vec<TunnelView>>,
@@ -25,6 +28,15 @@ pub struct Report {
     /// The text of `/proc/net/pppol2tp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proc: Option<String>,
+}
+
+/// Which driver moves the frames.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DriverView {
+    /// `user` or `linux`.
+    pub name: String,
+    /// Why it is that one.
+    pub why: String,
 }
 
 /// What the control connection knows of a tunnel.

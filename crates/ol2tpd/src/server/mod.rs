@@ -85,6 +85,8 @@ pub struct Options {
     pub settings: Settings,
     /// Reads the configuration again, on SIGHUP. If it cannot be used, the old one stays.
     pub reload: Option<Reload>,
+    /// Why the driver is this one.
+    pub why: String,
     /// Who sends router advertisements to sessions that have IPv6.
     pub advertiser: Option<Advertiser>,
     /// Whether there is a [`Notice::Message`] for each control message and PPP control frame.
@@ -155,6 +157,8 @@ struct Reactor<'a> {
     reload: Option<Reload>,
     trace: bool,
     driver: Arc<dyn Driver>,
+    /// Why it is this one.
+    why: String,
     clock: Clock,
     endpoint: Endpoint,
     sockets: Sockets,
@@ -246,7 +250,7 @@ impl<'a> Reactor<'a> {
         requests: mpsc::Receiver<Call>,
         on_notice: Box<dyn FnMut(&Notice) + 'a>,
     ) -> Result<Self> {
-        let Options { settings, reload, advertiser, trace } = options;
+        let Options { settings, reload, why, advertiser, trace } = options;
         let (answers_in, answers) = mpsc::unbounded_channel();
         let (resolved_in, resolved) = mpsc::unbounded_channel();
         let signals = Signals::new().doing(|| "waiting for signals".into())?;
@@ -267,6 +271,7 @@ impl<'a> Reactor<'a> {
             reload,
             trace,
             driver,
+            why,
             clock: Clock(tokio::time::Instant::now()),
             sockets: Sockets::default(),
             tunnels: BTreeMap::new(),
@@ -285,6 +290,8 @@ impl<'a> Reactor<'a> {
             frame: Vec::new(),
             settings,
         };
+        let (name, why) = (reactor.driver.name().into(), reactor.why.clone());
+        reactor.notice(Notice::Driver { name, why });
         reactor.listen()?;
         reactor.share_interfaces()?;
         Ok(reactor)

@@ -144,20 +144,22 @@ pub(super) fn bind(
 ) -> Result<()> {
     let profile = session.profile.clone();
     let own = matches!(profile.interface, InterfaceChoice::PerSession { .. });
+    let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
+    let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
+    // What a user may send from.
+    let mut sources: Vec<_> =
+        host.into_iter().chain(session.prefix().map(Prefix::from)).chain(grant).collect();
     let interface = match &profile.interface {
         InterfaceChoice::PerSession { name } => Interface::Own { name: name.clone() },
         InterfaceChoice::Shared { name } => {
-            let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
-            let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
             let name = shared.get(name).map_or_else(|| name.clone(), |shared| shared.interface.interface());
-            let link_local = session.shared_id().map(|id| Prefix::host(id.link_local().into()));
-            let own = host.into_iter().chain(session.prefix().map(Prefix::from)).chain(link_local);
-            Interface::Shared { name, addresses: own.chain(grant).collect() }
+            sources.extend(session.shared_id().map(|id| Prefix::host(id.link_local().into())));
+            Interface::Shared { name, addresses: std::mem::take(&mut sources) }
         }
     };
     let mru = session.link_mru();
     let mss_clamp = profile.mss_clamp;
-    let config = UnitConfig { interface, mtu: profile.mtu, mru, mss_clamp, ..UnitConfig::default() };
+    let config = UnitConfig { interface, mtu: profile.mtu, mru, mss_clamp, sources };
     let Some(socket) = &session.socket else { return Ok(()) };
     // While nothing leads through the tunnel yet.
     let client = match dial.filter(|dial| dial.default_route || !dial.routes.is_empty()) {

@@ -349,6 +349,9 @@ impl Reactor<'_> {
             }
             Event::Authenticated => {}
             Event::Network { .. } => {
+                if let Some((tunnel, session)) = key.ids() {
+                    self.endpoint.proven(tunnel, session);
+                }
                 if let Some(dial) = session.dial {
                     self.dial_step(dial, Step::Network);
                 }

@@ -114,7 +114,11 @@ impl Reactor<'_> {
 
     fn tunnel_up(&mut self, now: Instant, tunnel: TunnelId, peer: Box<PeerInfo>) {
         let ours = self.dials.opening().any(|id| id == tunnel);
-        let profile = if ours { None } else { self.profile_of(&peer) };
+        // The rule by which the peer was let in, which it cannot choose anew by another name.
+        let policy = self.endpoint.policy(tunnel);
+        let mut peers = self.settings.peers.iter();
+        let rule = peers.find(|rule| policy.is_some_and(|policy| Arc::ptr_eq(policy, &rule.policy)));
+        let profile = rule.filter(|_| !ours).map(|rule| rule.profile.clone());
         if !ours && (profile.is_none() || self.farewell.is_some()) {
             // The configuration was read again after the peer's SCCRQ was taken, or the end has begun.
             return self.close_tunnel(now, tunnel, Cause::new(StopResult::NOT_AUTHORISED));
