@@ -12,6 +12,7 @@ use std::time::Duration;
 mod chroot;
 pub mod control;
 pub mod daemon;
+pub mod guest;
 pub mod iperf3;
 pub mod kl2tpd;
 pub mod l2tpns;

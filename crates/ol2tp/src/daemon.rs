@@ -52,6 +52,10 @@ pub struct Started {
 pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     interrupt::unblock()?;
     let (wanted, hindrance) = (end.driver.unwrap_or(settings.driver), settings.not_for_linux());
+    let pppd = settings.only_for_linux();
+    if let (DriverKind::User, Some(who)) = (wanted, &pppd) {
+        return Err(Failure::usage(format!("{who}: --driver linux, or ppp = \"own\"")));
+    }
     if let (DriverKind::Linux, Some(why)) = (wanted, &hindrance) {
         return Err(Failure::usage(format!("--driver linux: {why}")));
     }
@@ -64,11 +68,15 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     let Hooks { ip_up, ip_down, ipv6_up, ipv6_down, .. } = &settings.hooks;
     let scripts = [ip_up, ip_down, ipv6_up, ipv6_down].into_iter().any(Option::is_some);
     // The driver's threads shall have no more privileges than this one.
-    info!("{}", privileges::drop(scripts)?);
+    // pppd runs scripts, too.
+    info!("{}", privileges::drop(scripts || pppd.is_some())?);
     let (driver, why) = match (wanted, hindrance) {
         (DriverKind::Auto, Some(why)) => (driver(DriverKind::User, end.mode, DEBUG_RATE)?.0, why),
         (wanted, _) => driver(wanted, end.mode, DEBUG_RATE)?,
     };
+    if let Some(who) = pppd.filter(|_| driver.name() != "linux") {
+        return Err(Failure::cannot(format!("{who}: {why}")));
+    }
     Ok(Started { driver, why, control, advertiser })
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `CAP_NET_ADMIN` | interfaces, addresses, routes, and the files under `/proc/sys/net` |
 //! | `CAP_NET_BIND_SERVICE` | UDP ports below 1024, where a connection asks for one |
-//! | `CAP_NET_RAW`, with scripts only | `iptables`, `ping` and `arping` in them |
+//! | `CAP_NET_RAW`, with scripts or pppd only | `iptables`, `ping` and `arping` in them |
 //!
 //! The bounding set is cut to these too, so that no program started from here has more, not even as
 //! root. Where no scripts are run, `no_new_privs` is set besides; a script may need a program that is
@@ -47,7 +47,7 @@ impl fmt::Display for Kept {
 }
 
 /// Drops privileges for good. To be called while the process has a single thread: each has its own.
-/// `scripts` says whether any may be run.
+/// `scripts` says whether any may be run, or pppd, which runs its own.
 ///
 /// Errors: CAP_NET_ADMIN is missing, there are more threads, or the kernel refuses.
 pub fn drop(scripts: bool) -> Result<Kept> {

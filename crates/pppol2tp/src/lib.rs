@@ -31,8 +31,9 @@ mod proc;
 #[allow(unsafe_code)]
 mod sys;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 pub use auto::auto;
@@ -65,6 +66,12 @@ pub trait Driver: Send + Sync {
     /// Everything at one moment, tunnels newest first, each tunnel's sessions in the kernel's order. What
     /// was asked of the driver before, frames to send included, has been done then.
     fn snapshot(&self) -> Snapshot;
+
+    /// The interfaces of sessions whose PPP another program does, through a copy of their
+    /// [descriptor](SessionSocket::descriptor): by local tunnel and session id.
+    fn foreign_interfaces(&self) -> BTreeMap<(u16, u16), String> {
+        BTreeMap::new()
+    }
 }
 
 /// The owner's side of a UDP socket whose data messages the driver takes.
@@ -147,6 +154,12 @@ pub trait SessionSocket: Send + Sync {
     /// wait already, all in their order. `recv` gives none any more, and [`Reason::Gone`] tells what
     /// `poll_fd` would of a death. One descriptor serves any number of sessions so.
     fn pass_up(&self) -> Result<()>;
+    /// A copy of the kernel's session socket, for another program that does PPP on it; such a session may
+    /// neither pass up nor have a unit. It lives until that program, too, has closed its copy, or its tunnel
+    /// ends. `None` where the kernel has none.
+    fn descriptor(&self) -> Option<OwnedFd> {
+        None
+    }
     /// Binds a PPP unit: from now on network frames move between the session and an interface.
     fn unit(&self, config: UnitConfig) -> Result<Box<dyn Unit>>;
 }

@@ -108,6 +108,22 @@ impl Netlink {
         self.link(index, |link| link.attributes.push(LinkAttribute::Mtu(mtu.into())))
     }
 
+    /// An interface's MTU in bytes.
+    pub fn mtu(&self, index: u32) -> io::Result<u16> {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        let answers = self.query(RouteNetlinkMessage::GetLink(link), 0)?;
+        let attributes = answers.into_iter().flat_map(|answer| match answer {
+            RouteNetlinkMessage::NewLink(link) => link.attributes,
+            _ => Vec::new(),
+        });
+        let mut mtus = attributes.filter_map(|attribute| match attribute {
+            LinkAttribute::Mtu(mtu) => Some(mtu.try_into().unwrap_or(u16::MAX)),
+            _ => None,
+        });
+        mtus.next().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     /// Sets how many packets an interface queues.
     pub fn set_queue_len(&self, index: u32, packets: u32) -> io::Result<()> {
         self.link(index, |link| link.attributes.push(LinkAttribute::TxQueueLen(packets)))

@@ -17,7 +17,7 @@ use super::peers;
 use super::problem::{Place, Problem, Severity, nearest};
 use super::secrets;
 use super::section::Section;
-use super::settings::{DriverKind, Hooks, Limits, Settings, User};
+use super::settings::{DriverKind, Hooks, Limits, Profile, Settings, User};
 use super::value::{self, Read};
 use crate::accounts::{ChapSecrets, Grant};
 
@@ -49,7 +49,8 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
             root.reader.error(*place, "user.address", message);
         }
     }
-    let proof_wanted = peers.iter().any(|peer| !peer.profile.ppp.require.is_empty());
+    let wants_proof = |profile: &Profile| profile.pppd.is_none() && !profile.ppp.require.is_empty();
+    let proof_wanted = peers.iter().any(|peer| wants_proof(&peer.profile));
     if users.is_empty() && proof_wanted {
         root.missing("user", "nobody could log in");
     }
@@ -94,6 +95,13 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
     };
     if let (DriverKind::Linux, Some(why)) = (driver, settings.not_for_linux()) {
         root.error("driver", format!("{why}: write `interface = \"per-session\"`, or `driver = \"user\"`"));
+    }
+    match (driver, settings.only_for_linux(), settings.not_for_linux()) {
+        (DriverKind::User, Some(who), _) => {
+            root.error("driver", format!("{who}: write `driver = \"linux\"`, or `ppp = \"own\"`"));
+        }
+        (DriverKind::Auto, Some(who), Some(why)) => root.error("driver", format!("{who}; but {why}")),
+        _ => {}
     }
     root.finish();
     settings

@@ -14,6 +14,7 @@ mod document;
 mod flags;
 mod net;
 mod peers;
+mod pppd;
 mod problem;
 mod secrets;
 mod section;
@@ -27,7 +28,7 @@ pub use flags::{ConnectFlags, ServeFlags};
 pub use net::{Prefix, Range};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use settings::{
-    Backoff, Dial, DnsMode, DriverKind, Hooks, InterfaceChoice, Limits, Network, Peer, Policy, Profile,
+    Backoff, Dial, DnsMode, DriverKind, Hooks, InterfaceChoice, Limits, Network, Peer, Policy, Pppd, Profile,
     Settings, User,
 };
 pub use value::print_duration;

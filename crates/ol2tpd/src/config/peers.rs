@@ -12,6 +12,7 @@ use ppp::config::{Config, Credentials, Echo, ProxyPolicy, Timing as PppTiming};
 use super::build::Pools;
 use super::document::{Node, Value};
 use super::net::Prefix;
+use super::pppd::pppd;
 use super::secrets::secret;
 use super::section::{Section, inherit};
 use super::settings::{Backoff, Dial, DnsMode, InterfaceChoice, Network, Peer, Policy, Profile};
@@ -288,6 +289,7 @@ fn profile(name: &str, section: &Section<'_>, ppp: Config) -> Profile {
     Profile {
         name: name.into(),
         ppp: ppp.into(),
+        pppd: pppd(section, &interface),
         local_address: None,
         pool: None,
         ipv6_pool: None,
@@ -326,16 +328,24 @@ fn dial(name: &str, section: Section<'_>) -> Dial {
             section.error(key, "nothing is tried again without `persist = true`");
         }
     }
+    let profile = dialled(name, &section);
+    let dns = section.get("dns", choice(&DNS_MODES));
+    if profile.pppd.is_some() && dns.is_some_and(|mode| mode != DnsMode::None) {
+        section.error(
+            "dns",
+            "pppd asks for resolvers, and its scripts take them: put `usepeerdns` into `pppd-options`",
+        );
+    }
     let dial = Dial {
         name: name.into(),
         host: section.required("host", host).unwrap_or_default(),
         port: section.get("port", number(1..=65_535)).unwrap_or(value::PORT),
         local_port: section.get("local-port", number(1..=65_535)),
         policy: policy(&section, None).into(),
-        profile: dialled(name, &section).into(),
+        profile: profile.into(),
         default_route: section.get("default-route", boolean).unwrap_or(false),
         routes: section.get("routes", list(parsed)).unwrap_or_default(),
-        dns: section.get("dns", choice(&DNS_MODES)).unwrap_or_default(),
+        dns: dns.unwrap_or_default(),
         persist: persist.then_some(Backoff { first, most }),
         calling_number: section.get("calling-number", phone).map(Into::into),
         called_number: section.get("called-number", phone).map(Into::into),

@@ -64,6 +64,14 @@ impl Settings {
         let peer = self.peers.iter().find(shared)?;
         Some(format!("the sessions of peer `{}` share an interface, which is the user driver's", peer.name))
     }
+
+    /// Who wants the kernel's driver and no other, if someone does.
+    pub fn only_for_linux(&self) -> Option<String> {
+        let peers = self.peers.iter().map(|peer| (&peer.profile, "peer"));
+        let mut profiles = peers.chain(self.connect.iter().map(|dial| (&dial.profile, "connect")));
+        let (profile, table) = profiles.find(|(profile, _)| profile.pppd.is_some())?;
+        Some(format!("[{table}.{}] has `ppp = \"pppd\"`, which needs the kernel's driver", profile.name))
+    }
 }
 
 /// Peers that may open a tunnel to us, and how they are dealt with.
@@ -95,6 +103,8 @@ pub struct Profile {
     pub name: Box<str>,
     /// PPP.
     pub ppp: Arc<ppp::Config>,
+    /// Who does it, if it is not us.
+    pub pppd: Option<Pppd>,
     /// Our IPv4 address. A server that has none offers no IPv4; a client asks for it, or for any.
     pub local_address: Option<Ipv4Addr>,
     /// The IPv4 pool for peers whose account has none.
@@ -123,6 +133,21 @@ pub struct Profile {
     pub session_timeout: Option<Duration>,
     /// The longest a session may be without IP packets from the user.
     pub idle_timeout: Option<Duration>,
+}
+
+/// pppd, which does PPP in our place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pppd {
+    /// The program.
+    pub path: PathBuf,
+    /// What it is told besides.
+    pub options: Vec<String>,
+}
+
+impl Default for Pppd {
+    fn default() -> Self {
+        Self { path: "/usr/sbin/pppd".into(), options: Vec::new() }
+    }
 }
 
 /// Which network interface a session has.

@@ -7,7 +7,7 @@ use l2tp_control::wire::Leniencies;
 use serde_json::{Map, Value, json};
 
 use super::peers::{DNS_MODES, PROXY_POLICIES};
-use super::settings::{Dial, DriverKind, InterfaceChoice, Limits, Policy, Profile, Settings, User};
+use super::settings::{Dial, DriverKind, InterfaceChoice, Limits, Policy, Pppd, Profile, Settings, User};
 use super::value::print_duration;
 
 /// A table of the file.
@@ -265,7 +265,12 @@ fn profile(profile: &Profile) -> Vec<(&'static str, Shown)> {
         InterfaceChoice::PerSession { name } => ("per-session", name),
         InterfaceChoice::Shared { name } => ("shared", name),
     };
+    let default = Pppd::default();
+    let Pppd { path, options } = profile.pppd.as_ref().unwrap_or(&default);
     vec![
+        ("ppp", value(if profile.pppd.is_some() { "pppd" } else { "own" })),
+        ("pppd-path", value(path.to_string_lossy())),
+        ("pppd-options", value(options.clone())),
         ("local-address", optional(profile.local_address.map(|ip| ip.to_string()))),
         ("ipv6", value(profile.ipv6)),
         ("mru", value(ppp.mru)),

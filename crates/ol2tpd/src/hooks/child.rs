@@ -36,14 +36,32 @@ impl fmt::Display for Failure {
 }
 
 /// A process group that is killed unless it is let go.
-struct Group(Option<Pid>);
+pub(crate) struct Group(Option<Pid>);
+
+impl Group {
+    /// That of a child which leads it.
+    pub(crate) fn of(child: &Child) -> Self {
+        // Until it is waited for, its id is nobody else's.
+        Self(child.id().map(|id| Pid::from_raw(id.cast_signed())))
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            // What has ended need not be told.
+            let _ = killpg(group, signal);
+        }
+    }
+
+    /// Lets it go, as its leader has ended.
+    pub(crate) fn release(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // What has ended need not be killed.
-            let _ = killpg(group, Signal::SIGKILL);
-        }
+        self.signal(Signal::SIGKILL);
     }
 }
 
@@ -52,11 +70,10 @@ impl Drop for Group {
 pub(crate) async fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<(), Failure> {
     let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
     let mut child = command.stdin(stdin).process_group(0).spawn().map_err(Failure::Start)?;
-    // Until it is waited for, its id is nobody else's.
-    let mut group = Group(child.id().map(|id| Pid::from_raw(id.cast_signed())));
+    let group = Group::of(&child);
     match timeout(limit, feed(&mut child, input)).await {
         Ok(status) => {
-            group.0 = None;
+            group.release();
             match status.map_err(Failure::Start)? {
                 status if status.success() => Ok(()),
                 status => Err(Failure::Status(status)),

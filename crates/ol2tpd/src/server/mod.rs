@@ -13,6 +13,7 @@
 //! | `tunnels` | what the control connections tell |
 //! | `sessions` | one PPP session each, from the offer of the call to its end |
 //! | `ending` | why a session ends |
+//! | `pppd` | pppd in place of our own PPP |
 //! | `network` | a session's interface, addresses and routes |
 //! | `up` | its name servers, router advertisements and scripts, and who is told |
 //! | `dials` | connections of ours: steps, failures, the next try |
@@ -23,6 +24,7 @@ mod dials;
 mod ending;
 mod names;
 mod network;
+mod pppd;
 mod requests;
 mod sessions;
 mod sockets;
@@ -52,6 +54,7 @@ use self::dials::{Dials, Resolved};
 use self::ending::Ending;
 use self::names::Names;
 use self::network::Shared;
+use self::pppd::{Exit, Happened, Pppds};
 use self::requests::{Call, Remote};
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
@@ -173,6 +176,7 @@ struct Reactor<'a> {
     pools: Pools,
     shared: BTreeMap<String, Shared>,
     scripts: hooks::Runner,
+    pppds: Pppds,
     netlink: Arc<Netlink>,
     names: Names,
     advertiser: Option<up::Router>,
@@ -208,6 +212,7 @@ struct Inputs {
     requests: mpsc::Receiver<Call>,
     answers: mpsc::UnboundedReceiver<Answer>,
     resolved: mpsc::UnboundedReceiver<Resolved>,
+    exits: mpsc::UnboundedReceiver<Exit>,
     signals: Signals,
 }
 
@@ -225,6 +230,8 @@ enum Woken {
     Resolved(Resolved),
     Rerouted(Key),
     Solicited,
+    Pppd(Exit),
+    PppdHappened(Happened),
     Stop,
     Reload,
 }
@@ -253,6 +260,7 @@ impl<'a> Reactor<'a> {
         let Options { settings, reload, why, advertiser, trace } = options;
         let (answers_in, answers) = mpsc::unbounded_channel();
         let (resolved_in, resolved) = mpsc::unbounded_channel();
+        let (exits_in, exits) = mpsc::unbounded_channel();
         let signals = Signals::new().doing(|| "waiting for signals".into())?;
         let mut timers = Timers::new();
         let mut rng = system_rng()?;
@@ -262,10 +270,11 @@ impl<'a> Reactor<'a> {
             pools: Pools::new(&settings),
             aaa: Box::new(Local::new(&settings.users, seed(&mut rng))),
             scripts: hooks::Runner::new(settings.hooks.clone()),
+            pppds: Pppds::new(exits_in),
             netlink: Arc::new(Netlink::open().doing(|| "netlink".into())?),
             names: Names::start(),
             advertiser: advertiser.map(up::Router::new).transpose()?,
-            inputs: Some(Inputs { requests, answers, resolved, signals }),
+            inputs: Some(Inputs { requests, answers, resolved, exits, signals }),
             answers: answers_in,
             notices: broadcast::channel(NOTICES).0,
             reload,
@@ -339,6 +348,8 @@ impl<'a> Reactor<'a> {
                 Woken::Resolved(resolved) => self.resolved(resolved),
                 Woken::Rerouted(key) => self.follow_routes(key),
                 Woken::Solicited => self.solicited(),
+                Woken::Pppd(exit) => self.pppd_ended(&exit),
+                Woken::PppdHappened(happened) => self.pppd_happened(happened),
                 Woken::Stop => self.stop(Outcome::Stopped),
                 Woken::Reload => self.load_again(),
             }
@@ -363,7 +374,7 @@ impl<'a> Reactor<'a> {
                 None => pending().await,
             }
         };
-        let Inputs { requests, answers, resolved, signals } = inputs;
+        let Inputs { requests, answers, resolved, exits, signals } = inputs;
         tokio::select! {
             biased;
             _ = signals.interrupt.recv() => Woken::Stop,
@@ -373,6 +384,8 @@ impl<'a> Reactor<'a> {
             Some(answer) = answers.recv() => Woken::Answer(answer),
             Some(call) = requests.recv() => Woken::Request(call),
             Some(resolved) = resolved.recv() => Woken::Resolved(resolved),
+            Some(exit) = exits.recv() => Woken::Pppd(exit),
+            happened = self.pppds.happened() => Woken::PppdHappened(happened),
             key = self.rerouted() => Woken::Rerouted(key),
             () = up::solicited(self.advertiser.as_ref()) => Woken::Solicited,
             () = self.sockets.receive(batch) => Woken::Datagrams,
@@ -550,7 +563,8 @@ impl<'a> Reactor<'a> {
         for key in self.sessions.keys().copied().collect::<Vec<_>>() {
             self.end_session(now, key, Ending::here(TerminateCause::ADMIN_REBOOT, "this end has ended"));
         }
-        let Self { scripts, names, .. } = self;
+        let Self { scripts, names, pppds, .. } = self;
+        pppds.finish().await;
         scripts.finish(SCRIPTS).await;
         names.close().await;
     }

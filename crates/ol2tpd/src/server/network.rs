@@ -29,10 +29,14 @@ use crate::serve::readable;
 
 /// A session's network.
 pub(super) struct Up {
-    pub(super) unit: Box<dyn Unit>,
+    /// Nothing, where pppd has it.
+    unit: Option<Box<dyn Unit>>,
     pub(super) interface: String,
-    /// Whether it has the interface for itself.
-    pub(super) own: bool,
+    pub(super) index: u32,
+    /// The interface's MTU at first.
+    mtu: u16,
+    /// Whether other sessions have the interface, too.
+    pub(super) shared: bool,
     pub(super) since: Instant,
     ipv4: Option<Network>,
     ipv6: Option<Network>,
@@ -66,6 +70,15 @@ pub(super) struct Network {
 impl Up {
     pub(super) fn network(&self, ipv4: bool) -> Option<&Network> {
         if ipv4 { self.ipv4.as_ref() } else { self.ipv6.as_ref() }
+    }
+
+    /// The unit, if it and its interface are there for this session alone.
+    fn own_unit(&self) -> Option<&dyn Unit> {
+        self.unit.as_deref().filter(|_| !self.shared)
+    }
+
+    pub(super) fn mtu(&self) -> u16 {
+        self.unit.as_ref().map_or(self.mtu, |unit| unit.mtu())
     }
 
     /// Those that are open.
@@ -143,7 +156,7 @@ pub(super) fn bind(
     now: Instant,
 ) -> Result<()> {
     let profile = session.profile.clone();
-    let own = matches!(profile.interface, InterfaceChoice::PerSession { .. });
+    let shared_interface = matches!(profile.interface, InterfaceChoice::Shared { .. });
     let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
     let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
     // What a user may send from.
@@ -173,26 +186,37 @@ pub(super) fn bind(
         }
         None => None,
     };
-    let unit = socket.unit(config).doing(|| "the session's interface".into())?;
-    let interface = unit.interface();
-    let mut no_ipv6 = None;
-    if own {
-        if profile.ipv6 {
-            let prepare = if dial.is_some() { advert::prepare_host } else { advert::prepare_router };
-            no_ipv6 = prepare(&interface).err();
+    let doing = || "the session's interface".to_owned();
+    let (unit, interface, index, mtu) = match &session.pppd {
+        Some(pppd) => {
+            let (index, name) = pppd.interface().ok_or_else(|| Error::Gone("pppd's interface".into()))?;
+            (None, name, index, netlink.mtu(index).doing(doing)?)
         }
-        unit.set_up(true).doing(|| format!("setting interface {interface} up"))?;
+        None => {
+            let unit = socket.unit(config).doing(doing)?;
+            let (interface, index, mtu) = (unit.interface(), unit.index(), unit.mtu());
+            (Some(unit), interface, index, mtu)
+        }
+    };
+    let mut no_ipv6 = None;
+    if !shared_interface && profile.ipv6 {
+        let prepare = if dial.is_some() { advert::prepare_host } else { advert::prepare_router };
+        no_ipv6 = prepare(&interface).err();
     }
-    let up = Up { unit, interface, own, since: now, ipv4: None, ipv6: None, no_ipv6, client };
+    let shared = shared_interface;
+    let up = Up { unit, interface, index, mtu, shared, since: now, ipv4: None, ipv6: None, no_ipv6, client };
+    if let Some(unit) = up.own_unit() {
+        unit.set_up(true).doing(|| format!("setting interface {} up", up.interface))?;
+    }
     session.up = Some(Box::new(up));
     Ok(())
 }
 
 /// The interface is there: its link may have been negotiated anew.
 pub(super) fn renew(session: &Session) -> Result<()> {
-    match (&session.up, session.link_mru()) {
-        (Some(up), Some(mru)) if up.own => {
-            up.unit.set_mru(mru).doing(|| format!("interface {}: MRU {mru}", up.interface))
+    match (session.up.as_ref().and_then(|up| up.own_unit()), session.link_mru()) {
+        (Some(unit), Some(mru)) => {
+            unit.set_mru(mru).doing(|| format!("setting the interface's MRU to {mru}"))
         }
         _ => Ok(()),
     }
@@ -220,7 +244,7 @@ pub(super) fn open(
     if !ipv4 && let Some(why) = up.no_ipv6.take() {
         return Err(why);
     }
-    let address = up.own.then(|| match local {
+    let address = up.own_unit().is_some().then(|| match local {
         IpAddr::V4(_) => {
             let swallowed = remote.is_unspecified()
                 || routes::remote_is_peer(peer, remote)
@@ -229,12 +253,12 @@ pub(super) fn open(
         }
         IpAddr::V6(_) => (Prefix { address: local, len: 64 }, None),
     });
-    if let Some((local, remote)) = address {
+    if let (Some((local, remote)), Some(unit)) = (address, up.own_unit()) {
         let doing = || format!("giving interface {} address {}", up.interface, local.address);
-        up.unit.add_address(local, remote).doing(doing)?;
+        unit.add_address(local, remote).doing(doing)?;
     }
     let of_family = |prefix: &Prefix| prefix.address.is_ipv4() == ipv4;
-    let (interface, index) = (&up.interface, up.unit.index());
+    let (interface, index, shared) = (&up.interface, up.index, up.shared);
     let routes = match (dial, &mut up.client) {
         (Some(dial), Some((client, _))) => {
             let all = [routes::DEFAULT_V4, routes::DEFAULT_V6].concat();
@@ -244,7 +268,7 @@ pub(super) fn open(
         }
         (Some(_), None) => None,
         (None, _) => {
-            let host = Some(Prefix::host(remote)).filter(|_| ipv4 && !up.own);
+            let host = Some(Prefix::host(remote)).filter(|_| ipv4 && shared);
             let there = |prefix: &Prefix| routed.iter().any(|all| all.contains(prefix.address));
             let of_session = prefix.into_iter().chain(host).filter(|prefix| !there(prefix));
             let prefixes: Vec<_> = behind.into_iter().chain(of_session).filter(of_family).collect();
@@ -275,7 +299,7 @@ fn is_taken(dial: &Dial, netlink: &Netlink, remote: IpAddr) -> bool {
 pub(super) fn close(up: &mut Up, ipv4: bool, netlink: &Netlink) {
     let address = up.slot(ipv4).take().and_then(|network| network.address);
     if let Some((local, remote)) = address
-        && let Err(error) = netlink.remove_address(up.unit.index(), local, remote)
+        && let Err(error) = netlink.remove_address(up.index, local, remote)
     {
         warn!("taking address {} from interface {}: {error}", local.address, up.interface);
     }

@@ -197,9 +197,11 @@ fn key(tunnel_id: u16, session_id: u16) -> Option<Key> {
 }
 
 fn ppp_view(now: Instant, session: &Session) -> PppView {
-    let phase = match session.link.as_ref().map(|link| link.phase()) {
-        None => "call".to_owned(),
-        Some(phase) => format!("{phase:?}").to_lowercase(),
+    let phase = match (session.link.as_ref().map(|link| link.phase()), &session.pppd, &session.up) {
+        (Some(phase), _, _) => format!("{phase:?}").to_lowercase(),
+        (None, Some(_), Some(_)) => "network".to_owned(),
+        (None, Some(_), None) => "establish".to_owned(),
+        (None, None, _) => "call".to_owned(),
     };
     let addresses = |address: fn(&Network) -> IpAddr| {
         session.up.iter().flat_map(|up| up.networks().map(address)).collect()

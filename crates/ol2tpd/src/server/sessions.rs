@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 
 use super::ending::{Ending, ppp_cause};
 use super::network::{self, Up};
+use super::pppd::Pppd;
 use super::tunnels::text;
 use super::{Owner, Reactor, seed};
 use crate::accounts::{
@@ -34,7 +35,7 @@ use crate::accounts::{
 use crate::config::{InterfaceChoice, Prefix, Profile};
 use crate::error::{Doing, Result};
 use crate::notice::{Failed, Notice, Step};
-use crate::pool::Lease;
+use crate::pool::{self, Lease};
 
 /// How often a session that may be idle only so long is looked at in that time.
 const IDLE_LOOKS: u32 = 8;
@@ -49,13 +50,17 @@ impl Key {
     }
 
     /// What a session's serial number says.
-    fn of(serial: u64) -> Self {
+    pub(super) fn of(serial: u64) -> Self {
         Self((serial >> 16) as u16, serial as u16)
     }
 
     /// All sessions of a tunnel.
     pub(super) fn all_of(tunnel: TunnelId) -> RangeInclusive<Self> {
         Self(tunnel.get(), 0)..=Self(tunnel.get(), u16::MAX)
+    }
+
+    pub(super) fn from_ids(tunnel_id: u16, session_id: u16) -> Self {
+        Self(tunnel_id, session_id)
     }
 
     pub(super) fn tunnel(self) -> Option<TunnelId> {
@@ -104,6 +109,8 @@ pub(super) struct Session {
     pub(super) speed: u32,
     pub(super) socket: Option<Box<dyn SessionSocket>>,
     pub(super) link: Option<Box<Link>>,
+    /// Who does PPP in place of `link`, while it runs.
+    pub(super) pppd: Option<Pppd>,
     /// Who the peer says it is.
     pub(super) user: Option<Box<[u8]>>,
     /// What its account gives it, once it was let in.
@@ -161,6 +168,7 @@ impl Reactor<'_> {
             speed: 0,
             socket: None,
             link: None,
+            pppd: None,
             user: None,
             grant: None,
             ipv4: None,
@@ -197,7 +205,9 @@ impl Reactor<'_> {
                 socket.set(option, value).doing(|| format!("session {key}: {option:?}"))?;
             }
         }
-        socket.pass_up().doing(|| format!("session {key}"))?;
+        if profile.pppd.is_none() {
+            socket.pass_up().doing(|| format!("session {key}"))?;
+        }
         session.socket = Some(socket);
         Ok(())
     }
@@ -223,6 +233,10 @@ impl Reactor<'_> {
         }
         let seed = seed(&mut self.rng);
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.speed = connected.tx_bps;
+        if session.profile.pppd.is_some() {
+            return self.start_pppd(now, key);
+        }
         let mut link = Box::new(Link::new(session.profile.ppp.clone(), seed));
         // What a caller has proved is taken from the LAC: a stranger could replay what he has overheard.
         let known =
@@ -231,7 +245,6 @@ impl Reactor<'_> {
             Some(proxy) if known && session.dial.is_none() => link.open_with_proxy(now, &proxy_of(*proxy)),
             _ => link.open(now),
         }
-        session.speed = connected.tx_bps;
         session.link = Some(link);
         if let Some(dial) = session.dial {
             self.dial_step(dial, Step::Link);
@@ -447,25 +460,29 @@ impl Reactor<'_> {
         match network {
             Ok(network) => link.network(now, network),
             Err(error) => {
-                warn!("session {key}: {error}");
-                session.ending = Some(Box::new(Ending {
-                    cause: TerminateCause::SERVICE_UNAVAILABLE,
-                    failure: Failed::Address,
-                    why: error.to_string(),
-                }));
-                let mut cause = Cause::new(CdnResult::NO_FACILITIES);
-                cause.message = "no address is free".into();
-                cause.ppp = Some(PppCause {
-                    code: CauseCode::NO_ADDRESS,
-                    protocol: ppp::Protocol::IPCP.0,
-                    direction: Direction::LOCAL,
-                    message: String::new(),
-                });
                 link.close(now, "no address is free");
-                self.hang_up(now, key, cause);
+                self.no_address(now, key, &error);
             }
         }
         self.touched.push(key);
+    }
+
+    pub(super) fn no_address(&mut self, now: Instant, key: Key, error: &pool::Error) {
+        warn!("session {key}: {error}");
+        let mut cause = Cause::new(CdnResult::NO_FACILITIES);
+        cause.message = "no address is free".into();
+        cause.ppp = Some(PppCause {
+            code: CauseCode::NO_ADDRESS,
+            protocol: ppp::Protocol::IPCP.0,
+            direction: Direction::LOCAL,
+            message: String::new(),
+        });
+        let ending = Ending {
+            cause: TerminateCause::SERVICE_UNAVAILABLE,
+            failure: Failed::Address,
+            why: error.to_string(),
+        };
+        self.hang_up_because(now, key, cause, ending);
     }
 
     /// Ends a link in words that its peer may show; the call ends with it.
@@ -477,7 +494,11 @@ impl Reactor<'_> {
                 link.close(now, why);
                 self.touched.push(key);
             }
-            None => self.hang_up(now, key, Cause::new(CdnResult::ADMINISTRATIVE)),
+            // Its call ends when it has.
+            None => match &mut session.pppd {
+                Some(pppd) => pppd.stop(),
+                None => self.hang_up(now, key, Cause::new(CdnResult::ADMINISTRATIVE)),
+            },
         }
     }
 
@@ -569,6 +590,10 @@ impl Session {
 
     /// How long the session may last, and how long without IP traffic.
     fn limits(&self) -> (Option<Duration>, Option<Duration>) {
+        if self.profile.pppd.is_some() {
+            // pppd sees to them.
+            return (None, None);
+        }
         let grant = self.grant.as_deref();
         let session = grant.and_then(|grant| grant.session_timeout).or(self.profile.session_timeout);
         let idle = grant.and_then(|grant| grant.idle_timeout).or(self.profile.idle_timeout);

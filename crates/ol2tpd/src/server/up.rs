@@ -146,7 +146,7 @@ impl Reactor<'_> {
             session_id: key.session_id(),
             user: session.user.as_deref().map(text),
             interface: up.interface.clone(),
-            mtu: up.unit.mtu(),
+            mtu: up.mtu(),
             local,
             remote,
             dns,
@@ -154,13 +154,12 @@ impl Reactor<'_> {
         if let (IpAddr::V6(peer), Some(prefix), Some(router)) =
             (remote, session.prefix().map(Prefix::from), &mut self.advertiser)
         {
-            let link = advert::Link { index: up.unit.index(), peer: (!up.own).then_some(peer) };
+            let link = advert::Link { index: up.index, peer: up.shared.then_some(peer) };
             let dns = session.profile.dns.iter().filter_map(|ip| match ip {
                 IpAddr::V6(ip) => Some(*ip),
                 IpAddr::V4(_) => None,
             });
-            let advertisement =
-                Advertisement::new(Some(prefix), Some(up.unit.mtu()), &dns.collect::<Vec<_>>());
+            let advertisement = Advertisement::new(Some(prefix), Some(up.mtu()), &dns.collect::<Vec<_>>());
             router.advertiser.add(now, session.serial, link, advertisement);
         }
         if first && session.grant.is_some() {

@@ -237,3 +237,49 @@ impl Add for String {
         self
     }
 }
+
+#[test]
+fn pppd() {
+    let pppd = |keys: &str| {
+        format!("driver = 'linux'\n{}", peer(&format!("ppp = 'pppd'\npppd-path = '/bin/sh'\n{keys}")))
+    };
+    check(&[
+        (&peer("pppd-options = ['debug']"), &["2:16: peer.a.pppd-options: nothing starts pppd"]),
+        (&peer("pppd-path = '/bin/sh'"), &["2:13: peer.a.pppd-path: nothing starts pppd"]),
+        (
+            &peer("ppp = 'pppd'\npppd-path = '/bin/sh'"),
+            &[
+                "driver: [peer.a] has `ppp = \"pppd\"`, which needs the kernel's driver: write `driver = \"linux\"`",
+            ],
+        ),
+        (&pppd(""), &[]),
+        (&pppd("pppd-options = ['debug', 'ms-dns', '10.0.0.1']"), &[]),
+        (
+            &pppd("pppd-options = ['persist']"),
+            &["5:17: peer.a.pppd-options: `persist` cannot be given to pppd here"],
+        ),
+        (&pppd("pppd-options = ['']"), &["5:17: peer.a.pppd-options: an option is a word"]),
+        (
+            &pppd("interface-name = 'vpn%d'"),
+            &["5:18: peer.a.interface-name: pppd numbers its interfaces only as `ppp%d`"],
+        ),
+        (
+            &pppd("interface = 'shared'"),
+            &[
+                "driver: the sessions of peer `a` share an interface",
+                "5:13: peer.a.interface: pppd makes an interface for each session",
+            ],
+        ),
+        (
+            &pppd("").replace("/bin/sh", "/no/such"),
+            &["4:13: peer.a.pppd-path: /no/such: No such file or directory (os error 2); install pppd"],
+        ),
+        (&pppd("").replace("/bin/sh", "/etc/passwd"), &["4:13: peer.a.pppd-path: /etc/passwd is no program"]),
+        (
+            "driver = 'linux'\n[connect.c]\nhost = 'h'\nppp = 'pppd'\npppd-path = '/bin/sh'\ndns = 'file'",
+            &["6:7: connect.c.dns: pppd asks for resolvers"],
+        ),
+        // The accounts are pppd's.
+        ("driver = 'linux'\n[peer.a]\nlocal-address = '10.0.0.1'\nppp = 'pppd'\npppd-path = '/bin/sh'", &[]),
+    ]);
+}

@@ -3,7 +3,6 @@
 //! Locks are taken in this order: the registry, an inbox, a session's state, a tunnel's sockets.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,9 +11,10 @@ use std::{io, thread};
 use l2tp_data::id::{SessionId, TunnelId};
 use l2tp_data::proc::bucket;
 use l2tp_data::rules::{self, Descriptor, SocketOption, TunnelState, View};
+use nix::net::if_::if_nametoindex;
 
 use super::failed;
-use super::proc::{self, Numbers};
+use super::proc::{self, Told};
 use super::session::Session;
 use super::tunnel::Tunnel;
 use super::udp::Udp;
@@ -28,8 +28,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 pub(super) struct Core {
     pub(super) netlink: Netlink,
-    /// `/proc/net/pppol2tp` of the driver's network namespace.
-    proc: Option<File>,
     clamp: Once,
     registry: Mutex<Registry>,
 }
@@ -114,9 +112,7 @@ impl View for Facts<'_> {
 impl Core {
     pub(super) fn new() -> Result<Self> {
         let netlink = Netlink::open().map_err(|error| failed("opening rtnetlink", &error))?;
-        // Without it only Ns and Nr are not known.
-        let proc = File::open("/proc/thread-self/net/pppol2tp").ok();
-        Ok(Self { netlink, proc, clamp: Once::new(), registry: Mutex::default() })
+        Ok(Self { netlink, clamp: Once::new(), registry: Mutex::default() })
     }
 
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -154,9 +150,19 @@ impl Core {
         }
     }
 
+    pub(super) fn foreign_interfaces(&self) -> BTreeMap<(u16, u16), String> {
+        let registry = self.registry();
+        let foreign = |(tunnel, session): &(u16, u16)| {
+            let known = registry.tunnels.get(tunnel).and_then(|known| known.sessions.get(session));
+            known.is_some_and(|session| session.state().unit.is_none())
+        };
+        let told = proc::read().into_iter().filter(|(ids, _)| foreign(ids));
+        told.filter_map(|(ids, told)| Some((ids, told.interface?))).collect()
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         let registry = self.registry();
-        let numbers = self.proc.as_ref().map(proc::read).unwrap_or_default();
+        let told = proc::read();
         let mut snapshot = Snapshot::default();
         for handle in registry.handles.values() {
             let counters = lock(&handle.inbox).counters.list();
@@ -178,23 +184,29 @@ impl Core {
             let mut sessions: Vec<_> = sessions.values().collect();
             sessions
                 .sort_by_key(|session| (bucket(session.ids.session_id), std::cmp::Reverse(session.serial)));
-            snapshot.sessions.extend(sessions.iter().map(|session| info(session, &numbers)));
+            snapshot.sessions.extend(sessions.iter().map(|session| info(session, &told, &self.netlink)));
         }
         snapshot
     }
 }
 
-fn info(session: &Session, numbers: &BTreeMap<(u16, u16), Numbers>) -> SessionInfo {
+fn info(session: &Session, told: &BTreeMap<(u16, u16), Told>, netlink: &Netlink) -> SessionInfo {
     let get = |option| session.get(option).unwrap_or_default();
     let unit = session.state().unit.clone();
-    let mtu = unit.as_ref().map_or_else(|| session.tunnel.mtu(), |unit| unit.mtu.load(Relaxed));
+    let known = told.get(&(session.ids.tunnel_id, session.ids.session_id));
+    let Told { nr, ns, interface } = known.cloned().unwrap_or_default();
+    let foreign = interface.filter(|_| unit.is_none());
+    let mtu = match (&unit, &foreign) {
+        (Some(unit), _) => Some(unit.mtu.load(Relaxed)),
+        (None, Some(name)) => if_nametoindex(&**name).ok().and_then(|index| netlink.mtu(index).ok()),
+        (None, None) => None,
+    };
+    let mtu = mtu.unwrap_or_else(|| session.tunnel.mtu());
     let mru = unit.as_ref().map_or(u16::MAX, |unit| unit.mru.load(Relaxed));
-    let known = numbers.get(&(session.ids.tunnel_id, session.ids.session_id));
-    let Numbers { nr, ns } = known.copied().unwrap_or_default();
     SessionInfo {
         ids: session.ids(),
         peer: session.tunnel.peer,
-        bound: unit.is_some(),
+        bound: unit.is_some() || foreign.is_some(),
         recv_seq: get(SocketOption::RecvSeq) != 0,
         send_seq: get(SocketOption::SendSeq) != 0,
         lns_mode: get(SocketOption::LnsMode) != 0,
@@ -204,7 +216,7 @@ fn info(session: &Session, numbers: &BTreeMap<(u16, u16), Numbers>) -> SessionIn
         mru: if mru == u16::MAX { mtu } else { mru },
         nr,
         ns,
-        interface: unit.map(|unit| unit.name.clone()),
+        interface: unit.map(|unit| unit.name.clone()).or(foreign),
         stats: session.stats().unwrap_or_default(),
     }
 }

@@ -32,8 +32,9 @@
 //! | `filter` | the inner addresses that a peer may send from, a pure function |
 //! | `watch` | one descriptor for several |
 //! | `probe` | whether it works here, and why not |
-//! | `proc` | Ns and Nr, which only `/proc/net/pppol2tp` tells |
+//! | `proc` | what only `/proc/net/pppol2tp` tells: Ns, Nr, the interface that another program has made |
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 use std::net::UdpSocket;
@@ -95,6 +96,10 @@ impl Driver for LinuxDriver {
 
     fn snapshot(&self) -> Snapshot {
         self.core.snapshot()
+    }
+
+    fn foreign_interfaces(&self) -> BTreeMap<(u16, u16), String> {
+        self.core.foreign_interfaces()
     }
 }
 

@@ -1,38 +1,38 @@
-//! What only `/proc/net/pppol2tp` tells of a session: Nr and Ns.
+//! What only `/proc/net/pppol2tp` tells of a session: Nr and Ns, and the interface, which another program may
+//! have made.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs;
 
-/// The next Ns expected, and the next to send.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Numbers {
+/// The next Ns expected, the next to send, and the interface of the unit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Told {
     pub(super) nr: u16,
     pub(super) ns: u16,
+    pub(super) interface: Option<String>,
 }
 
-/// By local tunnel and session id; what cannot be read is left out.
-pub(super) fn read(file: &File) -> BTreeMap<(u16, u16), Numbers> {
-    let (mut text, mut part) = (Vec::new(), [0; 4096]);
-    while let Ok(len @ 1..) = file.read_at(&mut part, text.len() as u64) {
-        text.extend_from_slice(&part[..len]);
-    }
+/// By local tunnel and session id; what cannot be read is left out. The file is opened each time: the kernel
+/// forgets the tunnels of one that is read again from its beginning.
+pub(super) fn read() -> BTreeMap<(u16, u16), Told> {
+    let text = fs::read("/proc/thread-self/net/pppol2tp").unwrap_or_default();
     parse(&String::from_utf8_lossy(&text))
 }
 
-fn parse(text: &str) -> BTreeMap<(u16, u16), Numbers> {
-    let mut numbers = BTreeMap::new();
-    let mut lines = text.lines();
+fn parse(text: &str) -> BTreeMap<(u16, u16), Told> {
+    let mut told = BTreeMap::new();
+    let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         // Of the heading, too; there the words are no numbers.
         if line.trim_start().starts_with("SESSION")
             && let Some(ids) = ids(line)
             && let Some(found) = lines.nth(1).and_then(counts)
         {
-            numbers.insert(ids, found);
+            let interface = lines.peek().and_then(|line| line.strip_prefix("   interface "));
+            told.insert(ids, Told { interface: interface.map(str::to_owned), ..found });
         }
     }
-    numbers
+    told
 }
 
 /// `SESSION 'sess 1/10', 7F000001/1701 0001/000A -> 0002/0014 3 Y`.
@@ -43,9 +43,9 @@ fn ids(line: &str) -> Option<(u16, u16)> {
 }
 
 /// `nr/ns` and counters.
-fn counts(line: &str) -> Option<Numbers> {
+fn counts(line: &str) -> Option<Told> {
     let (nr, ns) = line.split_whitespace().next()?.split_once('/')?;
-    Some(Numbers { nr: nr.parse().ok()?, ns: ns.parse().ok()? })
+    Some(Told { nr: nr.parse().ok()?, ns: ns.parse().ok()?, interface: None })
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_sessions_are_read() {
+    fn sessions_are_read() {
         let text = "PPPoL2TP driver info, V2.0\n\
              TUNNEL name, user-data-ok session-count\n debug tx-pkts/bytes/errs rx-pkts/bytes/errs\n\
              \x20 SESSION name, addr/port src-tid/sid dest-tid/sid state user-data-ok\n\
@@ -65,7 +65,8 @@ mod tests {
              \x20  0/0/-/S/LAC 00000000 0\n\x20  65535/7 2/32/0 3/60/0\n\x20  interface ppp0\n\
              \x20 SESSION 'sess 1/11' 7F000001/1701 0001/000B -> 0002/0015 1 Y\n\
              \x20  0/0/-/-/LAC 00000000 0\n\x20  junk\n";
-        assert_eq!(parse(text), BTreeMap::from([((1, 10), Numbers { nr: 65535, ns: 7 })]));
+        let told = Told { nr: 65535, ns: 7, interface: Some("ppp0".into()) };
+        assert_eq!(parse(text), BTreeMap::from([((1, 10), told)]));
         assert_eq!(
             parse("  SESSION 'sess 1/10' 7F000001/1701 0001/000A -> 0002/0014 3 Y\n"),
             BTreeMap::new()

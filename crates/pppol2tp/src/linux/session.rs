@@ -370,6 +370,10 @@ impl SessionSocket for Socket {
         Ok(())
     }
 
+    fn descriptor(&self) -> Option<OwnedFd> {
+        self.session.alive().ok()?.open.as_ref()?.socket.try_clone().ok()
+    }
+
     fn unit(&self, config: UnitConfig) -> Result<Box<dyn Unit>> {
         Ok(Box::new(Bound::make(self.core.clone(), self.session.clone(), config)?))
     }

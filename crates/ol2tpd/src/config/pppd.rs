@@ -1,0 +1,89 @@
+//! `ppp = "pppd"`: what pppd may be told besides, and what it cannot do.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::document::Node;
+use super::section::Section;
+use super::settings::{InterfaceChoice, Pppd};
+use super::value::{self, Read, choice, list, text};
+
+/// Options of pppd that are ours to give, or that would have it do what we do.
+const TAKEN: [(&str, &str); 22] = [
+    ("call", "write its options here"),
+    ("connect", "there is no line to dial on"),
+    ("connect-script", "there is no line to dial on"),
+    ("defaultroute", "it is `default-route`, which keeps the tunnel's own packets out of the tunnel"),
+    ("demand", "it is for those who dial by themselves"),
+    ("detach", "pppd has to stay in the foreground"),
+    ("file", "write its options here, or in /etc/ppp/options, which pppd reads"),
+    ("ifname", "it is `interface-name`"),
+    ("logfd", "what pppd says goes to our log"),
+    ("mp", "a session has one link"),
+    ("multilink", "a session has one link"),
+    ("nodetach", "it is always given"),
+    ("password", "everybody could read it: it is `password`, or `password-file`"),
+    ("persist", "it is for those who dial by themselves: it is `persist` of [connect.NAME]"),
+    ("pppol2tp", "it is always given"),
+    ("pppol2tp_lns_mode", "it follows from who has called"),
+    ("pppol2tp_recv_seq", "it is `require-sequence`"),
+    ("pppol2tp_reorderto", "it is `reorder-timeout`"),
+    ("pppol2tp_send_seq", "it is `send-sequence`"),
+    ("pty", "there is no line to dial on"),
+    ("unit", "it is `interface-name`"),
+    ("updetach", "pppd has to stay in the foreground"),
+];
+
+/// pppd, if it is to do PPP.
+pub(super) fn pppd(section: &Section<'_>, interface: &InterfaceChoice) -> Option<Pppd> {
+    let wanted = section.get("ppp", choice(&[("own", false), ("pppd", true)])).unwrap_or(false);
+    let path = section.get("pppd-path", text).map(|path| section.reader.path(&path));
+    let options = section.get("pppd-options", list(option));
+    if !wanted {
+        for key in ["pppd-path", "pppd-options"] {
+            if section.has(key) {
+                section.error(key, "nothing starts pppd: write `ppp = \"pppd\"`");
+            }
+        }
+        return None;
+    }
+    match interface {
+        InterfaceChoice::Shared { .. } => section.error(
+            "interface",
+            "pppd makes an interface for each session: leave it out, or write `ppp = \"own\"`",
+        ),
+        InterfaceChoice::PerSession { name } if name != "ppp%d" && name.contains('%') => section.error(
+            "interface-name",
+            "pppd numbers its interfaces only as `ppp%d`; write that, or a name without a number",
+        ),
+        InterfaceChoice::PerSession { .. } => {}
+    }
+    let default = Pppd::default();
+    let pppd = Pppd { path: path.unwrap_or(default.path), options: options.unwrap_or(default.options) };
+    check_program(section, &pppd.path);
+    Some(pppd)
+}
+
+fn check_program(section: &Section<'_>, path: &Path) {
+    let (key, name) = (if section.has("pppd-path") { "pppd-path" } else { "ppp" }, path.display());
+    match fs::metadata(path) {
+        Err(error) => section.error(key, format!("{name}: {error}; install pppd, or write its `pppd-path`")),
+        Ok(file) if !file.is_file() || file.mode() & 0o111 == 0 => {
+            section.error(key, format!("{name} is no program; write the path of pppd"));
+        }
+        Ok(_) => {}
+    }
+}
+
+/// A word of pppd's command line.
+fn option(node: &Node) -> Read<String> {
+    let word = text(node)?;
+    if let Some((name, why)) = TAKEN.iter().find(|(name, _)| *name == word) {
+        return value::wrong(node, format!("`{name}` cannot be given to pppd here: {why}"));
+    }
+    if word.is_empty() || word.contains('\0') {
+        return value::wrong(node, "an option is a word; give its argument as the next one");
+    }
+    Ok(word)
+}

@@ -1,0 +1,405 @@
+//! pppd, which does PPP on the kernel's driver in our place: one process for each session.
+//!
+//! ```text
+//!  call_up ─► started ─┬─► its interface is up and has addresses ─► network_up
+//!                      ├─► openl2tp.so tells ACCMs ────────────► SLI
+//!                      └─► ended: its exit code ─────────────────► CDN, end_session
+//!  close_link ─► SIGTERM, it says goodbye, ─► ended
+//!  end_session ─► SIGTERM, and SIGKILL after PATIENCE
+//! ```
+//!
+//! | its descriptor | what |
+//! |---|---|
+//! | 0 | a copy of the session socket, for its plugin pppol2tp.so |
+//! | 1 | options that nobody else may see: name and password, in a file in memory |
+//! | 2 | what it says, for our log |
+//!
+//! When this process dies, the kernel's tunnels go with it, and pppd hangs up.
+
+use std::fs::File;
+use std::future::pending;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use l2tp_control::wire::{CdnResult, ErrorCode};
+use l2tp_control::{Cause, Instant};
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use pppol2tp::netlink::{Notice, Notices};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout};
+use tracing::{debug, warn};
+
+use self::events::{Events, Told, What};
+use super::Reactor;
+use super::ending::Ending;
+use super::network;
+use super::sessions::{Key, Session};
+use super::tunnels::text;
+use crate::accounts::TerminateCause;
+use crate::error::{Doing, Result};
+use crate::hooks::child::Group;
+use crate::notice::Step;
+use crate::serve::readable;
+
+mod arguments;
+mod events;
+mod exit;
+
+/// How long pppd may take to end: its goodbye is sent again after 3 s, and it waits for its scripts.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long its last words may take once it has ended.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// The pppd of a session. It is ended when this value is dropped.
+pub(super) struct Pppd {
+    /// Dropped, it has pppd end.
+    goes_on: Option<oneshot::Sender<()>>,
+    /// Index of its interface, once that is there.
+    index: Option<u32>,
+}
+
+impl Pppd {
+    /// Has it end in good order.
+    pub(super) fn stop(&mut self) {
+        self.goes_on = None;
+    }
+
+    /// Its interface: index and name.
+    pub(super) fn interface(&self) -> Option<(u32, String)> {
+        let index = self.index?;
+        Some((index, if_indextoname(index).ok()?.into_string().ok()?))
+    }
+}
+
+/// How a pppd has ended.
+pub(super) struct Exit {
+    /// The session's serial number.
+    session: u64,
+    status: io::Result<ExitStatus>,
+    /// The last line that it wrote, but for its usage.
+    last: String,
+}
+
+/// All that run, and what is told of them.
+pub(super) struct Pppds {
+    tasks: JoinSet<()>,
+    exits: mpsc::UnboundedSender<Exit>,
+    /// Changes of interfaces, since the first was started.
+    changes: Option<(Notices, AsyncFd<OwnedFd>)>,
+    /// What the plugin openl2tp.so tells, since the first that has it was started.
+    events: Option<Events>,
+}
+
+/// Something is to be looked at.
+pub(super) enum Happened {
+    Interfaces,
+    Told(Told),
+}
+
+impl Pppds {
+    pub(super) fn new(exits: mpsc::UnboundedSender<Exit>) -> Self {
+        Self { tasks: JoinSet::new(), exits, changes: None, events: None }
+    }
+
+    /// Waits until something has happened.
+    pub(super) async fn happened(&self) -> Happened {
+        let changed = async {
+            match &self.changes {
+                // An error is one of the descriptor, which reading it tells.
+                Some((_, ready)) => drop(ready.readable().await),
+                None => pending().await,
+            }
+        };
+        let told = async {
+            match &self.events {
+                Some(events) => events.next().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed => Happened::Interfaces,
+            told = told => Happened::Told(told),
+        }
+    }
+
+    /// Waits for those that are ending.
+    pub(super) async fn finish(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn watch(&mut self, settings: &crate::config::Pppd) -> Result<()> {
+        if self.events.is_none() && settings.options.iter().any(|word| word == events::PLUGIN) {
+            self.events = Some(Events::listen().doing(|| "listening to pppd's plugin openl2tp.so".into())?);
+        }
+        if self.changes.is_none() {
+            let doing = || "watching interfaces".to_owned();
+            let notices = Notices::open().doing(doing)?;
+            let ready = readable(notices.as_fd().try_clone_to_owned().doing(doing)?)?;
+            self.changes = Some((notices, ready));
+        }
+        Ok(())
+    }
+
+    /// Whether there were changes; all of them are taken.
+    fn take_changes(&mut self) -> bool {
+        let Some((notices, ready)) = &mut self.changes else { return false };
+        let mut waker = std::task::Context::from_waker(std::task::Waker::noop());
+        if let std::task::Poll::Ready(Ok(mut guard)) = ready.poll_read_ready(&mut waker) {
+            guard.clear_ready();
+        }
+        let mut any = false;
+        while let Ok(Some(notice)) = notices.recv() {
+            any |= matches!(notice, Notice::Interface(_) | Notice::Lost);
+        }
+        any
+    }
+
+    fn start(&mut self, serial: u64, session: &Session, offer: &ppp::config::Network) -> Result<Pppd> {
+        let Some(settings) = &session.profile.pppd else { return Err(missing("pppd is not configured")) };
+        let socket = session.socket.as_ref().and_then(|socket| socket.descriptor());
+        let socket = socket.ok_or_else(|| missing("this driver has no session socket of the kernel"))?;
+        self.watch(settings)?;
+        let doing = || format!("starting {}", settings.path.display());
+        let (reader, writer) = io::pipe().doing(doing)?;
+        let mut command = Command::new(&settings.path);
+        command.args(arguments::of(session, offer)).args(&settings.options);
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
+        command.stdin(socket).stdout(secrets(session).doing(doing)?).stderr(writer).process_group(0);
+        let child = command.spawn().doing(doing)?;
+        let said = pipe::Receiver::from_owned_fd(reader.into()).doing(doing)?;
+        let (goes_on, stop) = oneshot::channel();
+        let exits = self.exits.clone();
+        self.tasks.spawn(async move {
+            let (status, last) = run(child, said, stop).await;
+            // A daemon that has ended does not want to know.
+            let _ = exits.send(Exit { session: serial, status, last });
+        });
+        Ok(Pppd { goes_on: Some(goes_on), index: None })
+    }
+}
+
+fn missing(what: &str) -> crate::Error {
+    crate::Error::Gone(what.into())
+}
+
+/// A file in memory with the options that nobody else may see.
+fn secrets(session: &Session) -> io::Result<File> {
+    let mut file = File::from(memfd_create(c"pppd", MFdFlags::MFD_CLOEXEC)?);
+    if let Some(credentials) = &session.profile.ppp.credentials {
+        let options = arguments::secrets(credentials);
+        file.write_all(options.as_bytes())?;
+    }
+    Ok(file)
+}
+
+/// Sees to a pppd until it has ended.
+async fn run(
+    mut child: Child,
+    pipe: pipe::Receiver,
+    mut stop: oneshot::Receiver<()>,
+) -> (io::Result<ExitStatus>, String) {
+    let group = Group::of(&child);
+    let mut lines = BufReader::new(pipe).split(b'\n');
+    let (mut said, mut open) = (Said::default(), true);
+    let mut until = None;
+    let status = loop {
+        let late = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            line = lines.next_segment(), if open => match line {
+                Ok(Some(line)) => said.hear(&line),
+                Ok(None) | Err(_) => open = false,
+            },
+            status = child.wait() => break status,
+            _ = &mut stop, if until.is_none() => {
+                until = Some(tokio::time::Instant::now() + PATIENCE);
+                group.signal(nix::sys::signal::Signal::SIGTERM);
+            }
+            () = late => {
+                warn!("pppd goes on after {PATIENCE:?}: killed");
+                group.signal(nix::sys::signal::Signal::SIGKILL);
+                break child.wait().await;
+            }
+        }
+    };
+    group.release();
+    while open && let Ok(Ok(Some(line))) = timeout(LAST_WORDS, lines.next_segment()).await {
+        said.hear(&line);
+    }
+    (status, said.last)
+}
+
+/// What a pppd has said.
+#[derive(Default)]
+struct Said {
+    last: String,
+    usage: bool,
+}
+
+impl Said {
+    fn hear(&mut self, line: &[u8]) {
+        let line = text(line);
+        debug!(target: "pppd", "{line}");
+        // Behind an option that it does not know comes what it knows.
+        self.usage |= line.starts_with("pppd version") || line.starts_with("Usage:");
+        if !self.usage && !line.trim().is_empty() {
+            self.last = line;
+        }
+    }
+}
+
+impl Reactor<'_> {
+    /// The call is connected: pppd begins.
+    pub(super) fn start_pppd(&mut self, now: Instant, key: Key) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let offer = match session.dial {
+            Some(_) => Ok(network::client_offer(&session.profile)),
+            None => network::server_offer(session, &mut self.pools),
+        };
+        let offer = match offer {
+            Ok(offer) => offer,
+            Err(error) => return self.no_address(now, key, &error),
+        };
+        match self.pppds.start(session.serial, session, &offer) {
+            Ok(pppd) => session.pppd = Some(pppd),
+            Err(error) => {
+                warn!("session {key}: {error}");
+                let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
+                let words = "PPP cannot be started";
+                let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
+                return self.hang_up_because(now, key, cause, ending);
+            }
+        }
+        if let Some(dial) = session.dial {
+            self.dial_step(dial, Step::Link);
+        }
+    }
+
+    pub(super) fn pppd_ended(&mut self, exit: &Exit) {
+        let (now, key) = (self.clock.now(), Key::of(exit.session));
+        let session = self.sessions.get_mut(&key).filter(|session| session.serial == exit.session);
+        // The call may have ended before.
+        let Some(session) = session else { return };
+        session.pppd = None;
+        let status = match &exit.status {
+            Ok(status) => Ok((status.code(), status.signal())),
+            Err(error) => Err(error.to_string()),
+        };
+        let (cause, ending) = exit::ending(status, &exit.last);
+        self.hang_up_because(now, key, cause, ending);
+        self.pump(now);
+    }
+
+    pub(super) fn pppd_happened(&mut self, happened: Happened) {
+        match happened {
+            Happened::Interfaces => self.interfaces_changed(),
+            Happened::Told(Told { tunnel_id, session_id, what }) => {
+                let key = Key::from_ids(tunnel_id, session_id);
+                let session = self.sessions.get_mut(&key).filter(|session| session.pppd.is_some());
+                match (session, what) {
+                    (Some(session), What::User(user)) => session.user = Some(user),
+                    (Some(_), What::Accm(accm)) => {
+                        if let Some((tunnel, session)) = key.ids() {
+                            // It is no LNS's session, or has ended meanwhile.
+                            let _ = self.endpoint.send_link_info(tunnel, session, accm);
+                            self.pump(self.clock.now());
+                        }
+                    }
+                    (None, _) => {}
+                }
+            }
+        }
+    }
+
+    /// Interfaces have changed: those of pppd may have come, or have got or lost addresses.
+    fn interfaces_changed(&mut self) {
+        if !self.pppds.take_changes() {
+            return;
+        }
+        let now = self.clock.now();
+        let all = self.sessions.iter().filter_map(|(key, session)| Some((*key, session.pppd.as_ref()?)));
+        let keys: Vec<_> = all.map(|(key, pppd)| (key, pppd.index.is_some())).collect();
+        if keys.iter().any(|(_, known)| !known) {
+            for ((tunnel, session), name) in self.driver.foreign_interfaces() {
+                let session = self.sessions.get_mut(&Key::from_ids(tunnel, session));
+                if let Some(pppd) = session.and_then(|session| session.pppd.as_mut()) {
+                    pppd.index = if_nametoindex(&*name).ok();
+                }
+            }
+        }
+        let addresses: Vec<_> = match getifaddrs() {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => return warn!("reading the addresses of interfaces: {error}"),
+        };
+        for (key, _) in keys {
+            self.compare_addresses(now, key, &addresses);
+        }
+    }
+
+    /// Takes note of the addresses that a session's interface has got or lost.
+    fn compare_addresses(&mut self, now: Instant, key: Key, all: &[InterfaceAddress]) {
+        let Some(mut session) = self.sessions.remove(&key) else { return };
+        let interface = session.pppd.as_ref().and_then(Pppd::interface);
+        let mut opened = Vec::new();
+        if let Some((_, name)) = &interface {
+            for ipv4 in [true, false] {
+                let found = addresses(all, name, ipv4);
+                let had = session.up.as_ref().and_then(|up| up.network(ipv4));
+                let had = had.map(|network| (network.local, network.remote));
+                if had == found {
+                    continue;
+                }
+                if had.is_some() {
+                    self.network_closed(key, &session, ipv4, "pppd has taken its address away");
+                    if let Some(up) = &mut session.up {
+                        network::close(up, ipv4, &self.netlink);
+                    }
+                }
+                opened.extend(found);
+            }
+        }
+        self.sessions.insert(key, session);
+        for (local, remote) in opened {
+            if let Some((tunnel, session)) = key.ids() {
+                self.endpoint.proven(tunnel, session);
+            }
+            self.network_up(now, key, local, remote, Vec::new());
+            self.pump(now);
+        }
+    }
+}
+
+/// Our address and the other end's of an interface that is up.
+fn addresses(all: &[InterfaceAddress], name: &str, ipv4: bool) -> Option<(IpAddr, IpAddr)> {
+    let ip = |address: &nix::sys::socket::SockaddrStorage| match ipv4 {
+        true => Some(IpAddr::V4(address.as_sockaddr_in()?.ip())),
+        false => Some(IpAddr::V6(address.as_sockaddr_in6()?.ip())),
+    };
+    let link_local = |ip: &IpAddr| match ip {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    let up = |address: &&InterfaceAddress| {
+        address.interface_name == name && address.flags.contains(InterfaceFlags::IFF_UP)
+    };
+    all.iter().filter(up).find_map(|address| {
+        let local = ip(address.address.as_ref()?).filter(link_local)?;
+        let none = if ipv4 { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+        Some((local, address.destination.as_ref().and_then(ip).unwrap_or(none)))
+    })
+}

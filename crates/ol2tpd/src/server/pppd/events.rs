@@ -1,0 +1,161 @@
+//! What pppd's plugin openl2tp.so tells: ACCMs, and the user when a session comes up. Whoever wants that has
+//! `plugin openl2tp.so` in `pppd-options`.
+//!
+//! A datagram, all numbers in the machine's order but for ACCMs, which are as on the wire:
+//!
+//! ```text
+//!   u32 signature │ u16 type │ u16 length of what follows │ { u16 type │ u16 length │ value, padded to 4 } …
+//! ```
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use l2tp_control::wire::Accm;
+use tokio::net::UnixDatagram;
+
+/// Where the plugin sends to. It cannot be told another place.
+const PATH: &str = "/tmp/openl2tp-event.sock";
+/// The word of `pppd-options` that loads it.
+pub(super) const PLUGIN: &str = "openl2tp.so";
+const SIGNATURE: u32 = 0x6b6c_7831;
+const UP_OR_DOWN: u16 = 1;
+const ACCM: u16 = 2;
+/// No message is longer.
+const MAX: usize = 512;
+
+/// Types of values.
+mod value {
+    pub(super) const TUNNEL_ID: u16 = 0;
+    pub(super) const SESSION_ID: u16 = 1;
+    pub(super) const ACCM: u16 = 2;
+    pub(super) const USER: u16 = 5;
+}
+
+/// What was told of a session, by our ids.
+#[derive(PartialEq, Eq, Debug)]
+pub(in crate::server) struct Told {
+    pub(super) tunnel_id: u16,
+    pub(super) session_id: u16,
+    pub(super) what: What,
+}
+
+#[derive(PartialEq, Eq, Debug)]
+pub(in crate::server) enum What {
+    /// What a LAC's line has to escape.
+    Accm(Accm),
+    /// Who has logged in.
+    User(Box<[u8]>),
+}
+
+/// The socket; its file goes with it.
+pub(super) struct Events(UnixDatagram);
+
+impl Events {
+    /// Listens, for root alone: whoever can send could have SLIs sent.
+    pub(super) fn listen() -> io::Result<Self> {
+        match fs::remove_file(PATH) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(Path::new(PATH))?;
+        let events = Self(socket);
+        fs::set_permissions(PATH, Permissions::from_mode(0o600))?;
+        // What others have sent before.
+        while events.0.try_recv(&mut [0]).is_ok() {}
+        Ok(events)
+    }
+
+    /// Waits for something that makes sense.
+    pub(super) async fn next(&self) -> Told {
+        let mut datagram = [0; MAX];
+        loop {
+            // The only errors are that there is no memory.
+            if let Ok(len) = self.0.recv(&mut datagram).await
+                && let Some(told) = parse(&datagram[..len])
+            {
+                return told;
+            }
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // Nobody is left to tell; the next daemon replaces it.
+        let _ = fs::remove_file(PATH);
+    }
+}
+
+fn parse(datagram: &[u8]) -> Option<Told> {
+    let (head, rest) = datagram.split_first_chunk::<8>()?;
+    let [s0, s1, s2, s3, k0, k1, l0, l1] = *head;
+    let mut rest = rest.get(..usize::from(u16::from_ne_bytes([l0, l1])))?;
+    if u32::from_ne_bytes([s0, s1, s2, s3]) != SIGNATURE {
+        return None;
+    }
+    let (mut tunnel_id, mut session_id, mut accm, mut user) = (None, None, None, None);
+    while let Some((head, values)) = rest.split_first_chunk::<4>() {
+        let [t0, t1, l0, l1] = *head;
+        let len = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = values.get(..len)?;
+        let number = || value.try_into().ok().map(u16::from_ne_bytes);
+        match u16::from_ne_bytes([t0, t1]) {
+            value::TUNNEL_ID => tunnel_id = number(),
+            value::SESSION_ID => session_id = number(),
+            value::ACCM => {
+                let (send, receive) = value.split_first_chunk::<4>()?;
+                let receive = receive.try_into().ok()?;
+                accm = Some(Accm { send: u32::from_be_bytes(*send), receive: u32::from_be_bytes(receive) });
+            }
+            value::USER => user = value.strip_suffix(&[0]).map(Box::from),
+            _ => {}
+        }
+        rest = values.get(len.next_multiple_of(4)..).unwrap_or_default();
+    }
+    let what = match u16::from_ne_bytes([k0, k1]) {
+        ACCM => What::Accm(accm?),
+        UP_OR_DOWN => What::User(user?),
+        _ => return None,
+    };
+    Some(Told { tunnel_id: tunnel_id?, session_id: session_id?, what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u16, values: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (kind, value) in values {
+            body.extend(kind.to_ne_bytes());
+            body.extend((value.len() as u16).to_ne_bytes());
+            body.extend_from_slice(value);
+            body.resize(body.len().next_multiple_of(4), 0);
+        }
+        let mut message = SIGNATURE.to_ne_bytes().to_vec();
+        message.extend(kind.to_ne_bytes());
+        message.extend((body.len() as u16).to_ne_bytes());
+        message.extend(body);
+        message
+    }
+
+    #[test]
+    fn accms_and_users_are_understood() {
+        let (tunnel, session) = (1u16.to_ne_bytes(), 2u16.to_ne_bytes());
+        let ids: [(u16, &[u8]); 2] = [(value::TUNNEL_ID, &tunnel), (value::SESSION_ID, &session)];
+        let accm = [0, 10, 0, 0, 0xff, 0xff, 0xff, 0xff];
+        let told = |what| Some(Told { tunnel_id: 1, session_id: 2, what });
+        let full = message(ACCM, &[ids[0], ids[1], (value::ACCM, &accm)]);
+        assert_eq!(parse(&full), told(What::Accm(Accm { send: 0x000a_0000, receive: u32::MAX })));
+        let user = message(UP_OR_DOWN, &[ids[0], ids[1], (6, &[1]), (value::USER, b"alice\0")]);
+        assert_eq!(parse(&user), told(What::User(b"alice".as_slice().into())));
+        assert_eq!(parse(&message(UP_OR_DOWN, &ids)), None);
+        assert_eq!(parse(&message(ACCM, &[(value::ACCM, &accm)])), None);
+        // Cut anywhere, it is nothing or the same.
+        for len in 0..full.len() {
+            assert_eq!(parse(&full[..len]), None, "{len}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Why pppd has ended, by its exit code (pppd(8), EXIT STATUS).
+
+use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode};
+use l2tp_control::{Cause, PppCause};
+
+use crate::accounts::TerminateCause;
+use crate::notice::Failed;
+use crate::server::ending::Ending;
+
+/// What an exit code means.
+struct Row {
+    code: i32,
+    words: &'static str,
+    cause: TerminateCause,
+    failure: Failed,
+    /// What the peer is told (RFC 3145); `None`: PPP cannot be done here.
+    told: Option<(CdnResult, CauseCode, Direction)>,
+}
+
+const fn here(code: i32, words: &'static str) -> Row {
+    Row { code, words, cause: TerminateCause::NAS_ERROR, failure: Failed::Local, told: None }
+}
+
+const fn row(
+    code: i32,
+    words: &'static str,
+    (cause, failure): (TerminateCause, Failed),
+    told: (CdnResult, CauseCode, Direction),
+) -> Row {
+    Row { code, words, cause, failure, told: Some(told) }
+}
+
+const LOST: CdnResult = CdnResult::CARRIER_LOST;
+const ADMINISTRATIVE: (CdnResult, CauseCode, Direction) =
+    (CdnResult::ADMINISTRATIVE, CauseCode::ADMINISTRATIVE, Direction::LOCAL);
+
+/// All that pppd has.
+const ROWS: [Row; 22] = [
+    row(
+        0,
+        "the peer has ended the link",
+        (TerminateCause::USER_REQUEST, Failed::Ended),
+        (LOST, CauseCode::NORMAL, Direction::PEER),
+    ),
+    here(1, "a fatal error"),
+    here(2, "its options are wrong"),
+    here(3, "it has to run as root"),
+    here(4, "the kernel has no PPP for it: modprobe ppp_generic"),
+    row(5, "a signal ended it", (TerminateCause::ADMIN_RESET, Failed::Local), ADMINISTRATIVE),
+    here(6, "the device is locked"),
+    here(7, "the device cannot be opened"),
+    here(8, "its connect script failed"),
+    here(9, "its pty command failed"),
+    row(
+        10,
+        "PPP could not be negotiated: no network protocol came up",
+        (TerminateCause::USER_ERROR, Failed::Refused),
+        (LOST, CauseCode::NO_NCP, Direction::GLOBAL),
+    ),
+    row(
+        11,
+        "the peer did not prove who it is, or refused to",
+        (TerminateCause::USER_ERROR, Failed::Refused),
+        (LOST, CauseCode::AUTH_FAILED, Direction::PEER),
+    ),
+    row(12, "it was idle (idle-timeout)", (TerminateCause::IDLE_TIMEOUT, Failed::Local), ADMINISTRATIVE),
+    row(
+        13,
+        "its time is up (session-timeout)",
+        (TerminateCause::SESSION_TIMEOUT, Failed::Local),
+        ADMINISTRATIVE,
+    ),
+    here(14, "it waits to be called back"),
+    row(
+        15,
+        "the peer does not answer its echo requests",
+        (TerminateCause::LOST_SERVICE, Failed::Silence),
+        (LOST, CauseCode::ECHO_TIMEOUT, Direction::PEER),
+    ),
+    row(
+        16,
+        "its session has gone",
+        (TerminateCause::LOST_CARRIER, Failed::Lost),
+        (LOST, CauseCode::NONE, Direction::GLOBAL),
+    ),
+    row(
+        17,
+        "the link is looped back",
+        (TerminateCause::USER_ERROR, Failed::Refused),
+        (LOST, CauseCode::LOOP, Direction::GLOBAL),
+    ),
+    here(18, "its init script failed"),
+    row(
+        19,
+        "the peer did not accept our name and password",
+        (TerminateCause::USER_ERROR, Failed::Password),
+        (LOST, CauseCode::AUTH_FAILED, Direction::LOCAL),
+    ),
+    row(20, "its limit of traffic is reached", (TerminateCause::ADMIN_RESET, Failed::Local), ADMINISTRATIVE),
+    row(
+        21,
+        "the peer's number is not allowed",
+        (TerminateCause::USER_ERROR, Failed::Refused),
+        (LOST, CauseCode::AUTH_FAILED, Direction::PEER),
+    ),
+];
+
+/// What the peer is told, and why the session ends: by the exit code or the signal, or why there is none of
+/// them, and the last line that pppd has written.
+pub(super) fn ending(
+    status: Result<(Option<i32>, Option<i32>), String>,
+    last: &str,
+) -> (Cause<CdnResult>, Ending) {
+    let words = match status {
+        Ok((Some(code), _)) => match ROWS.iter().find(|row| row.code == code) {
+            Some(row) => return of_row(row, last),
+            None => format!("pppd failed with exit code {code}, which pppd(8) does not know"),
+        },
+        Ok((None, Some(signal))) => format!("pppd was killed by signal {signal}"),
+        Ok((None, None)) => "pppd has ended".into(),
+        Err(error) => format!("waiting for pppd: {error}"),
+    };
+    (broken(), Ending::here(TerminateCause::NAS_ERROR, words))
+}
+
+fn of_row(row: &Row, last: &str) -> (Cause<CdnResult>, Ending) {
+    let mut why = format!("pppd: {} (exit code {})", row.words, row.code);
+    let cause = match row.told {
+        Some((result, code, direction)) => {
+            let ppp = PppCause { code, protocol: 0, direction, message: String::new() };
+            Cause { ppp: Some(ppp), ..Cause::new(result) }
+        }
+        None => {
+            if !last.is_empty() {
+                why = format!("{why}: {last}");
+            }
+            broken()
+        }
+    };
+    (cause, Ending { cause: row.cause, failure: row.failure, why })
+}
+
+fn broken() -> Cause<CdnResult> {
+    Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, "PPP has failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_at_its_place() {
+        for (place, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.code, place as i32);
+        }
+    }
+
+    #[test]
+    fn exit_codes_are_endings() {
+        use CauseCode as Code;
+        let rows = [
+            (0, Failed::Ended, LOST, Some(Code::NORMAL)),
+            (2, Failed::Local, CdnResult::GENERAL_ERROR, None),
+            (5, Failed::Local, CdnResult::ADMINISTRATIVE, Some(Code::ADMINISTRATIVE)),
+            (10, Failed::Refused, LOST, Some(Code::NO_NCP)),
+            (11, Failed::Refused, LOST, Some(Code::AUTH_FAILED)),
+            (15, Failed::Silence, LOST, Some(Code::ECHO_TIMEOUT)),
+            (19, Failed::Password, LOST, Some(Code::AUTH_FAILED)),
+            (99, Failed::Local, CdnResult::GENERAL_ERROR, None),
+        ];
+        for (code, failure, result, ppp) in rows {
+            let (cause, ending) = ending(Ok((Some(code), None)), "");
+            assert_eq!((ending.failure, cause.result), (failure, result), "{code}");
+            assert_eq!(cause.ppp.map(|ppp| ppp.code), ppp, "{code}");
+            assert!(ending.why.contains(&code.to_string()), "{}", ending.why);
+        }
+    }
+
+    #[test]
+    fn a_signal_and_the_last_words_are_told() {
+        let (cause, killed) = ending(Ok((None, Some(9))), "");
+        assert_eq!(cause.result, CdnResult::GENERAL_ERROR);
+        assert_eq!(killed.why, "pppd was killed by signal 9");
+        let (_, wrong) = ending(Ok((Some(2), None)), "pppd: unrecognized option 'nonsense'");
+        assert_eq!(
+            wrong.why,
+            "pppd: its options are wrong (exit code 2): pppd: unrecognized option 'nonsense'"
+        );
+    }
+}
