@@ -15,6 +15,7 @@ use interop::daemon::Daemon;
 use interop::guest::{GuestDaemon, in_words_of_proc, nothing_left, only_session, proc_sessions};
 use interop::iperf3::{self, Way};
 use interop::lan::{HERE, Lan};
+use interop::log::with;
 use interop::uml::Uml;
 use interop::xl2tpd::{Auth, INNER, Settings, Xl2tpd};
 use ol2tp::exit::Code;
@@ -281,6 +282,24 @@ fn uml_pppd_runs_scripts_and_hides_the_password() {
     let said = caller.run("cat /run/scripts").expect("they have run");
     let expected = ["ip-up", "ip-down"].map(|name| format!("{name} ppp0 {local} {remote} peer"));
     assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+    server.stop().expect("a good end");
+}
+
+#[test]
+fn uml_pppd_tells_accms_and_the_user() {
+    let lan = Lan::new().expect("a network");
+    let [caller, called] = [2, 3].map(|host| guest(&lan, host));
+    let plugin = PPPD.replace("\"debug\"", "\"plugin\", \"openl2tp.so\"");
+    let server = GuestDaemon::serve(&called, &serve("linux", called.address, &plugin)).expect("a server");
+    let client = GuestDaemon::connect(&caller, &connect("linux", called.address, PPPD)).expect("a client");
+    client.job().find(PATIENCE, with("ACCM send 00000000, receive 00000000")).expect("the LAC is told");
+    up(|wanted| server.told(wanted), INNER).expect("the server is told");
+    client.stop().expect("a good end");
+    let user = server.told(|notice| match notice {
+        Notice::SessionDown { user, .. } => Some(user.clone()),
+        _ => None,
+    });
+    assert_eq!(user.expect("the server is told").as_deref(), Some(SETTINGS.user.0));
     server.stop().expect("a good end");
 }
 

@@ -354,7 +354,9 @@ impl Reactor<'_> {
     /// Takes note of the addresses that a session's interface has got or lost.
     fn compare_addresses(&mut self, now: Instant, key: Key, all: &[InterfaceAddress]) {
         let Some(mut session) = self.sessions.remove(&key) else { return };
-        let interface = session.pppd.as_ref().and_then(Pppd::interface);
+        // What goes with the session's end has its reason there.
+        let goes_on = session.pppd.as_ref().filter(|pppd| pppd.goes_on.is_some());
+        let interface = goes_on.and_then(Pppd::interface);
         let mut opened = Vec::new();
         if let Some((_, name)) = &interface {
             for ipv4 in [true, false] {
