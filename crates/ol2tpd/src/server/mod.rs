@@ -402,6 +402,11 @@ impl<'a> Reactor<'a> {
                     let path = Path { socket, local, peer: from };
                     self.trace_control(false, &datagram);
                     self.endpoint.handle_datagram(now, path, &mut datagram);
+                    // Before the peer is answered: a LAC's session has to be there when the first frame
+                    // comes that follows its ICCN.
+                    while let Some(event) = self.endpoint.poll_event() {
+                        self.control_event(now, event);
+                    }
                     self.pump(now);
                 }
                 Reason::Frame(ids) => self.frame_received(now, ids, &datagram),

@@ -140,7 +140,10 @@ impl Pppds {
 
     fn watch(&mut self, settings: &crate::config::Pppd) -> Result<()> {
         if self.events.is_none() && settings.options.iter().any(|word| word == events::PLUGIN) {
-            self.events = Some(Events::listen().doing(|| "listening to pppd's plugin openl2tp.so".into())?);
+            match Events::listen() {
+                Ok(events) => self.events = Some(events),
+                Err(error) => warn!("pppd's plugin openl2tp.so is not heard: {}: {error}", events::PATH),
+            }
         }
         if self.changes.is_none() {
             let doing = || "watching interfaces".to_owned();
@@ -256,7 +259,7 @@ impl Said {
         let line = text(line);
         debug!(target: "pppd", "{line}");
         // Behind an option that it does not know comes what it knows.
-        self.usage |= line.starts_with("pppd version") || line.starts_with("Usage:");
+        self.usage |= ["ppp v", "pppd version", "Usage:"].iter().any(|start| line.starts_with(start));
         if !self.usage && !line.trim().is_empty() {
             self.last = line;
         }

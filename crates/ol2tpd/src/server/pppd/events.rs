@@ -16,7 +16,7 @@ use l2tp_control::wire::Accm;
 use tokio::net::UnixDatagram;
 
 /// Where the plugin sends to. It cannot be told another place.
-const PATH: &str = "/tmp/openl2tp-event.sock";
+pub(super) const PATH: &str = "/tmp/openl2tp-event.sock";
 /// The word of `pppd-options` that loads it.
 pub(super) const PLUGIN: &str = "openl2tp.so";
 const SIGNATURE: u32 = 0x6b6c_7831;
