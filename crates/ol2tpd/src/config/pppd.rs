@@ -82,8 +82,8 @@ fn option(node: &Node) -> Read<String> {
     if let Some((name, why)) = TAKEN.iter().find(|(name, _)| *name == word) {
         return value::wrong(node, format!("`{name}` cannot be given to pppd here: {why}"));
     }
-    if word.is_empty() || word.contains('\0') {
-        return value::wrong(node, "an option is a word; give its argument as the next one");
+    if word.contains('\0') {
+        return value::wrong(node, "it has an octet 0, which no argument of a program can have");
     }
     Ok(word)
 }

@@ -265,12 +265,14 @@ fn profile(profile: &Profile) -> Vec<(&'static str, Shown)> {
         InterfaceChoice::PerSession { name } => ("per-session", name),
         InterfaceChoice::Shared { name } => ("shared", name),
     };
-    let default = Pppd::default();
-    let Pppd { path, options } = profile.pppd.as_ref().unwrap_or(&default);
+    let (path, options) = match &profile.pppd {
+        Some(Pppd { path, options }) => (value(path.to_string_lossy()), value(options.clone())),
+        None => (Shown::Unset, Shown::Unset),
+    };
     vec![
         ("ppp", value(if profile.pppd.is_some() { "pppd" } else { "own" })),
-        ("pppd-path", value(path.to_string_lossy())),
-        ("pppd-options", value(options.clone())),
+        ("pppd-path", path),
+        ("pppd-options", options),
         ("local-address", optional(profile.local_address.map(|ip| ip.to_string()))),
         ("ipv6", value(profile.ipv6)),
         ("mru", value(ppp.mru)),

@@ -258,7 +258,7 @@ fn pppd() {
             &pppd("pppd-options = ['persist']"),
             &["5:17: peer.a.pppd-options: `persist` cannot be given to pppd here"],
         ),
-        (&pppd("pppd-options = ['']"), &["5:17: peer.a.pppd-options: an option is a word"]),
+        (&pppd("pppd-options = ['']"), &["5:17: peer.a.pppd-options: it is empty"]),
         (
             &pppd("interface-name = 'vpn%d'"),
             &["5:18: peer.a.interface-name: pppd numbers its interfaces only as `ppp%d`"],

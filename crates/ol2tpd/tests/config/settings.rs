@@ -60,6 +60,9 @@ fn every_key_has_its_effect() {
         "ip-down",
         "ipv6-up",
         "ipv6-down",
+        "ppp",
+        "pppd-path",
+        "pppd-options",
     ];
     let mut seen = 0;
     for (table, keys) in keys() {
@@ -74,4 +77,18 @@ fn every_key_has_its_effect() {
         }
     }
     assert!(seen > 100, "{seen}");
+}
+
+#[test]
+fn pppd_has_its_keys() {
+    let pppd = "driver = 'linux'\n[peer.a]\nlocal-address = '10.0.0.2'\nppp = 'pppd'\npppd-path = '/bin/sh'\n\
+                pppd-options = ['ms-dns', '10.0.0.3']\n";
+    let view = view(pppd);
+    let value = |key| match &view[&("[peer.NAME]".to_owned(), key)][..] {
+        [Shown::Value(value)] => value.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(value("ppp"), r#""pppd""#);
+    assert_eq!(value("pppd-path"), r#""/bin/sh""#);
+    assert_eq!(value("pppd-options"), r#"["ms-dns","10.0.0.3"]"#);
 }
