@@ -14,7 +14,7 @@ use pppol2tp::{Driver, SessionIds};
 use serde::Serialize;
 
 use crate::args::{
-    Assignment, DisconnectArgs, EndArgs, EventsArgs, Rate, ReplayArgs, SetArgs, SharedArgs, StaticArgs,
+    Assignment, DisconnectArgs, EndArgs, EventsArgs, Home, Rate, ReplayArgs, SetArgs, SharedArgs, StaticArgs,
 };
 use crate::daemon::{self, DEBUG_RATE, socket_path};
 use crate::exit::{Doing, Failure, Result};
@@ -57,7 +57,7 @@ pub fn run_static(args: &StaticArgs) -> Result<()> {
             debug: args.debug,
         },
     };
-    run(&args.end, args.debug_rate, |driver| static_session::open(driver, &config))
+    run(&args.end, args.driver, args.debug_rate, |driver| static_session::open(driver, &config))
 }
 
 /// `ol2tp shared`: many sessions on one interface, until the controlling connection ends.
@@ -71,16 +71,17 @@ pub fn run_shared(args: &SharedArgs) -> Result<()> {
         interface: "l2tp%d".into(),
         mtu: 1458,
     };
-    run(&args.end, Rate(DEBUG_RATE), |driver| shared_sessions::open(driver, &config))
+    run(&args.end, Home::User, Rate(DEBUG_RATE), |driver| shared_sessions::open(driver, &config))
 }
 
 fn run(
     end: &EndArgs,
+    home: Home,
     debug_rate: Rate,
     open: impl FnOnce(&dyn Driver) -> ol2tpd::Result<Sockets>,
 ) -> Result<()> {
     let (driver, control) =
-        daemon::start_static(end.mode, debug_rate.0, end.socket.as_ref(), end.controlled)?;
+        daemon::start_static(home, end.mode, debug_rate.0, end.socket.as_ref(), end.controlled)?;
     let json = end.json;
     serve::run(driver, control, open, |sockets| up(sockets, json))?;
     Ok(())

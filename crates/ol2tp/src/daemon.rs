@@ -12,10 +12,11 @@ use ol2tpd::control::{self, Listener};
 use ol2tpd::privileges;
 use ol2tpd::serve::Control;
 use pppol2tp::Driver;
+use pppol2tp::linux::LinuxDriver;
 use pppol2tp::user::{Config, Mode, UserDriver};
 use tracing::{info, warn};
 
-use crate::args::EndArgs;
+use crate::args::{EndArgs, Home};
 use crate::exit::{Doing, Failure, Result};
 use crate::{can, interrupt, output};
 
@@ -55,6 +56,7 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<(Arc<dyn Driver>, Con
 ///
 /// Errors: the same.
 pub fn start_static(
+    home: Home,
     mode: Mode,
     debug_rate: Option<u32>,
     socket: Option<&PathBuf>,
@@ -63,7 +65,11 @@ pub fn start_static(
     interrupt::unblock()?;
     can::make_interfaces()?;
     let control = control(socket, controlled)?;
-    Ok((driver(mode, debug_rate)?, control))
+    let driver = match home {
+        Home::Linux => linux()?,
+        Home::User => driver(mode, debug_rate)?,
+    };
+    Ok((driver, control))
 }
 
 fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {
@@ -83,6 +89,12 @@ fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {
 fn driver(mode: Mode, debug_rate: Option<u32>) -> Result<Arc<dyn Driver>> {
     let driver = UserDriver::new(Config { mode, debug_rate })
         .map_err(|error| Failure::new(format!("starting the driver: {error}")))?;
+    Ok(Arc::new(driver))
+}
+
+fn linux() -> Result<Arc<dyn Driver>> {
+    let driver = LinuxDriver::probe()
+        .map_err(|error| Failure::cannot(format!("the kernel's PPPoL2TP does not work here: {error}")))?;
     Ok(Arc::new(driver))
 }
 

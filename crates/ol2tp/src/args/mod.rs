@@ -136,9 +136,21 @@ pub struct StaticArgs {
     /// Debug messages a second at the most, or `off` for no limit
     #[arg(long, value_name = "N|off", default_value = "500")]
     pub debug_rate: Rate,
+    /// Where the driver is; --mode is for that in user space
+    #[arg(long, value_name = "HOME", default_value = "user")]
+    pub driver: Home,
     /// What every end has.
     #[command(flatten)]
     pub end: EndArgs,
+}
+
+/// Homes of the driver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Home {
+    /// The kernel's own driver: needs the modules l2tp_ppp and ppp_generic, and /dev/ppp
+    Linux,
+    /// User space
+    User,
 }
 
 /// What every end of a tunnel has.
@@ -270,7 +282,7 @@ Examples:
   ol2tp bench modes --rounds 5
   ol2tp bench sessions --sessions 10000 --json")]
 pub struct BenchArgs {
-    /// What to measure [default: all]
+    /// What to measure [default: all but drivers]
     pub what: Option<BenchWhat>,
     /// How often each load is measured; the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -298,6 +310,8 @@ pub enum BenchWhat {
     Modes,
     /// Many sessions on one shared interface, beside one
     Sessions,
+    /// The kernel's own driver and the one in user space, beside the bare link
+    Drivers,
 }
 
 /// `ol2tp replay`.
