@@ -40,17 +40,33 @@ impl L2tpns {
     ///
     /// Errors: the programs have not been set up, or do not start.
     pub fn start(lan: &Lan, host: u8, secret: &str, users: &[(&str, &str)]) -> io::Result<Self> {
+        Self::start_with(lan, host, secret, users, &TESTED)
+    }
+
+    /// As [`start`](Self::start), for many sessions of one user: neither program writes about each of them, and
+    /// there are 65,535 addresses, of 10.9.0.0/16.
+    pub fn start_for_load(lan: &Lan, host: u8, user: (&str, &str)) -> io::Result<Self> {
+        Self::start_with(lan, host, "", &[user], &LOADED)
+    }
+
+    fn start_with(
+        lan: &Lan,
+        host: u8,
+        secret: &str,
+        users: &[(&str, &str)],
+        settings: &Settings,
+    ) -> io::Result<Self> {
         let (files, address) = (Directory::new("l2tpns")?, lan::address(host));
         let users = users.iter().map(|(name, password)| {
             format!("\"{name}\" Cleartext-Password := \"{password}\"\n\tService-Type = Framed-User, Framed-Protocol = PPP\n")
         });
         let users: String = users.collect();
         for (name, text) in [
-            ("radiusd.conf", RADIUSD),
+            ("radiusd.conf", &*[settings.radiusd, RADIUSD].concat()),
             ("dictionary", ""),
             ("users", &users),
-            ("startup-config", &startup(address, secret)),
-            ("ip_pool", "10.8.1.0/24\n"),
+            ("startup-config", &(startup(address, secret) + settings.startup)),
+            ("ip_pool", settings.pool),
         ] {
             fs::write(files.path().join(name), text)?;
         }
@@ -76,10 +92,27 @@ impl L2tpns {
     }
 }
 
+/// What differs between uses: lines of configuration files.
+struct Settings {
+    startup: &'static str,
+    pool: &'static str,
+    radiusd: &'static str,
+}
+
+const TESTED: Settings =
+    Settings { startup: "set debug 3\n", pool: "10.8.1.0/24\n", radiusd: "log {\n    auth = yes\n}\n" };
+
+const LOADED: Settings = Settings {
+    startup: "set debug 1\nset allow_duplicate_users yes\n",
+    pool: "10.9.0.0/16\n",
+    // It counts requests that it has answered for cleanup_delay, 5 s by itself, too.
+    radiusd: "max_requests = 65536\ncleanup_delay = 1\n",
+};
+
 fn startup(address: Ipv4Addr, secret: &str) -> String {
     let secret = if secret.is_empty() { String::new() } else { format!("set l2tp_secret \"{secret}\"\n") };
     format!(
-        "set debug 3\nset pid_file \"/run/l2tpns.pid\"\nset hostname \"l2tpns.test\"\n{secret}\
+        "set pid_file \"/run/l2tpns.pid\"\nset hostname \"l2tpns.test\"\n{secret}\
          set bind_address {address}\nset iftun_address {INNER}\nset peer_address {INNER}\n\
          set primary_radius 127.0.0.1\nset primary_radius_port 1812\nset radius_secret \"radius\"\n\
          set radius_authtypes \"chap, pap\"\nset cli_bind_address 127.0.0.1\n\
@@ -91,9 +124,6 @@ const RADIUSD: &str = r#"prefix = /usr
 libdir = /usr/lib/freeradius
 logdir = /run
 run_dir = /run
-log {
-    auth = yes
-}
 client l2tpns {
     ipaddr = 127.0.0.1
     secret = radius

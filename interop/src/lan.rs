@@ -80,6 +80,11 @@ impl Host {
         Ok(Self { space: Arc::new(Space::new()?) })
     }
 
+    /// The namespace.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
     /// Runs a program, its arguments separated by spaces, to its end. Returns what it writes.
     ///
     /// Errors: it fails.

@@ -49,7 +49,7 @@ fn build() -> io::Result<PathBuf> {
     Ok(profile.join("ol2tp"))
 }
 
-/// A test of another package, built as [`ol2tp`] is.
+/// A test of another package, built as [`ol2tp()`] is.
 ///
 /// Errors: it does not build, or the caller is not run by cargo.
 pub fn test_of(package: &str, test: &str) -> io::Result<PathBuf> {

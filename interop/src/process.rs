@@ -66,6 +66,11 @@ impl Process {
         Ok(Self { name: name.into(), pid, stdin: Some(stdin), log, end })
     }
 
+    /// Its id, until it has ended.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// Writes to its standard input.
     pub fn write(&self, text: &str) -> io::Result<()> {
         let mut stdin = self.stdin.as_ref().ok_or_else(|| self.error("its standard input is closed"))?;

@@ -11,6 +11,7 @@ mod fuzz;
 mod install;
 mod peers;
 mod process;
+mod qemu;
 mod test;
 mod uml;
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   target/peers/sid       xl2tpd, pppd and kl2tpd, and User-Mode Linux, a kernel with PPPoL2TP for them
 //!   target/peers/bookworm  l2tpns, which later suites lack, and FreeRADIUS
+//!   target/peers/trixie    QEMU and Debian's own kernel, for cargo xtask bench kernel
 //! ```
 //!
 //! Each is a root directory for chroot(2): packages unpacked, not installed. The system and its sources
@@ -70,10 +71,35 @@ pub(crate) const BOOKWORM: Root = Root {
     finish: "mkdir /dev /host /proc /run /tmp && ln -sf /host/ip_pool /etc/l2tpns && freeradius -v",
 };
 
+/// A stock kernel, QEMU to run it in, and what its root directory is made of.
+pub(crate) const TRIXIE: Root = Root {
+    suite: "trixie",
+    peers: "QEMU and Debian's kernel",
+    packages: &[
+        "base-files",
+        "busybox-static",
+        "coreutils",
+        "cpio",
+        "dash",
+        "findutils",
+        "kmod",
+        "linux-image-amd64",
+        "qemu-system-x86",
+        "xz-utils",
+    ],
+    finish: "depmod $(ls /usr/lib/modules) && qemu-system-x86_64 --version",
+};
+
 /// How often the archive is asked: a mirror in the midst of an update has holes.
 const ATTEMPTS: u32 = 3;
 
 impl Root {
+    /// Where it is.
+    pub(crate) fn directory(&self) -> PathBuf {
+        let [directory, _] = self.paths();
+        directory
+    }
+
     /// Where it is, and the file that says what it was made from.
     fn paths(&self) -> [PathBuf; 2] {
         let cache = target().join("peers");
@@ -170,13 +196,13 @@ fn fetch(root: &Root, work: &Path) -> Result<(), String> {
 }
 
 /// Removes a directory that may be there.
-fn empty(directory: &Path) -> Result<(), String> {
+pub(crate) fn empty(directory: &Path) -> Result<(), String> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(directory, error)),
         _ => Ok(()),
     }
 }
 
-fn at(path: &Path, error: io::Error) -> String {
+pub(crate) fn at(path: &Path, error: io::Error) -> String {
     format!("{}: {error}", path.display())
 }

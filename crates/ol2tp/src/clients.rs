@@ -54,6 +54,13 @@ pub struct Load {
     pub proxy: Option<Proxy>,
 }
 
+impl Load {
+    /// How many sessions in all.
+    pub fn sessions(&self) -> usize {
+        self.tunnels * self.sessions_per_tunnel
+    }
+}
+
 type Ids = (TunnelId, SessionId);
 
 /// A session of ours.

@@ -222,6 +222,7 @@ impl Drop for Client {
 
 /// Routes to an interface: a client's, or those that a server adds for a user's prefixes. Dropped: they are
 /// removed.
+#[must_use]
 pub struct Routes {
     netlink: Arc<Netlink>,
     added: Vec<Route>,

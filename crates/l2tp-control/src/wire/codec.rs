@@ -17,7 +17,7 @@ pub(crate) trait Typed<'a>: Sized {
     /// Takes the AVPs behind the Message Type.
     fn read(avps: Avps<'a>, walk: &mut Walk) -> Result<Self, Error>;
 
-    /// Puts the AVPs behind the Message Type.
+    /// Puts the AVPs, Message Type first.
     fn write<const HIDE: bool>(&self, writer: &mut Writer<'_, HIDE>) -> Result<(), Misuse>;
 }
 
@@ -241,7 +241,8 @@ pub(crate) struct Writer<'o, const HIDE: bool> {
 
 impl<'o, const HIDE: bool> Writer<'o, HIDE> {
     /// Writes what stands behind the header. Returns its length.
-    #[inline(always)]
+    // Not inlined, so that `encode` is, and its result stays in registers.
+    #[inline(never)]
     pub(crate) fn message(
         message: &Message<'_>,
         hiding: Option<&'o Hiding<'o>>,
@@ -249,10 +250,6 @@ impl<'o, const HIDE: bool> Writer<'o, HIDE> {
     ) -> Result<usize, Misuse> {
         let whole = out.len();
         let mut writer = Self { out, hiding, random_vector: false };
-        if let Some(kind) = message.message_type() {
-            let bits = if matches!(message, Message::Unknown(_)) { 0 } else { MANDATORY };
-            writer.room(Attribute::MESSAGE_TYPE, 2, bits)?.copy_from_slice(&kind.0.to_be_bytes());
-        }
         message.write(&mut writer)?;
         Ok(whole - writer.out.len())
     }
@@ -413,8 +410,8 @@ macro_rules! table {
                 }
 
                 #[inline(always)]
-                #[allow(unused_variables)]
                 fn write<const HIDE: bool>(&self, writer: &mut Writer<'_, HIDE>) -> Result<(), Misuse> {
+                    writer.avp(&rules::MESSAGE_TYPE, &MessageType::$const.0)?;
                     $(writer.avp(&rules::$must_avp, &self.$must)?;)*
                     $(if let Some(value) = &self.$may {
                         writer.avp(&rules::$may_avp, value)?;
@@ -463,12 +460,16 @@ macro_rules! table {
                 }
             }
 
-            /// Puts the AVPs behind the Message Type.
+            /// Puts the AVPs, Message Type first.
             #[inline(always)]
             pub(crate) fn write<const HIDE: bool>(&self, writer: &mut Writer<'_, HIDE>) -> Result<(), Misuse> {
                 match self {
                     $(Self::$message(message) => message.write(writer),)*
-                    Self::Unknown(_) | Self::Zlb => Ok(()),
+                    Self::Unknown(kind) => {
+                        const OPTIONAL: Rule = Rule { mandatory: false, ..rules::MESSAGE_TYPE };
+                        writer.avp(&OPTIONAL, &kind.0)
+                    }
+                    Self::Zlb => Ok(()),
                 }
             }
         }

@@ -58,6 +58,28 @@ fn chunk<const N: usize>(value: &[u8]) -> Result<&[u8; N], Bad> {
     value.first_chunk().ok_or(Bad::Length)
 }
 
+/// Copies a string into as many bytes. Most strings are short, and a call takes longer than they do.
+#[inline(always)]
+fn copy(out: &mut [u8], string: &[u8]) {
+    let copied = match string.len() {
+        4..8 => ends::<4>(out, string),
+        8..16 => ends::<8>(out, string),
+        16..=32 => ends::<16>(out, string),
+        _ => None,
+    };
+    if copied.is_none() {
+        out.copy_from_slice(string);
+    }
+}
+
+/// Copies the first and the last `N` bytes, which may overlap.
+#[inline(always)]
+fn ends<const N: usize>(out: &mut [u8], string: &[u8]) -> Option<()> {
+    *out.first_chunk_mut::<N>()? = *string.first_chunk()?;
+    *out.last_chunk_mut::<N>()? = *string.last_chunk()?;
+    Some(())
+}
+
 /// The longest value.
 pub(crate) const MAX: usize = super::avp::MAX - super::avp::HEADER;
 
@@ -98,8 +120,9 @@ macro_rules! octets {
                 self.0.len()
             }
 
+            #[inline(always)]
             fn write(&self, out: &mut [u8]) {
-                out.copy_from_slice(self.0);
+                copy(out, self.0);
             }
         }
 

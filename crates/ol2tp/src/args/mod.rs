@@ -274,7 +274,7 @@ Examples:
   ol2tp bench modes --rounds 5
   ol2tp bench sessions --sessions 10000 --json")]
 pub struct BenchArgs {
-    /// What to measure [default: all]
+    /// What to measure [default: all but drivers]
     pub what: Option<BenchWhat>,
     /// How often each load is measured; the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -302,6 +302,8 @@ pub enum BenchWhat {
     Modes,
     /// Many sessions on one shared interface, beside one
     Sessions,
+    /// The kernel's own driver and the one in user space, beside the bare link
+    Drivers,
 }
 
 /// `ol2tp replay`.

@@ -8,6 +8,7 @@ use crate::exit::Result;
 use crate::interrupt::Interrupt;
 use crate::output::{self, Progress};
 
+pub mod drivers;
 pub mod modes;
 pub mod rules;
 pub mod sessions;
@@ -24,6 +25,8 @@ struct Report {
     sessions: Option<sessions::Sessions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     setup: Option<setup::Setup>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drivers: Option<drivers::Drivers>,
 }
 
 /// Measures and prints.
@@ -32,7 +35,9 @@ struct Report {
 /// work.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let wanted = |what| args.what.is_none_or(|only| only == what);
-    if wanted(BenchWhat::Modes) || wanted(BenchWhat::Sessions) {
+    // Few kernels can.
+    let drivers = args.what == Some(BenchWhat::Drivers);
+    if wanted(BenchWhat::Modes) || wanted(BenchWhat::Sessions) || drivers {
         can::make_namespaces()?;
     }
     let interrupt = Interrupt::catch()?;
@@ -50,6 +55,9 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         let sessions = usize::from(args.sessions);
         report.setup = Some(setup::measure(sessions, args.idle, &interrupt, &progress)?);
     }
+    if drivers {
+        report.drivers = Some(drivers::measure(args, &interrupt, &progress)?);
+    }
     drop(progress);
     if args.json {
         return output::json(&report);
@@ -59,6 +67,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         report.modes.map(|modes| modes.to_string()),
         report.sessions.map(|sessions| sessions.to_string()),
         report.setup.map(|setup| setup.to_string()),
+        report.drivers.map(|drivers| drivers.to_string()),
     ];
     output::print(tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
 }

@@ -26,10 +26,12 @@ use crate::interrupt::Interrupt;
 use crate::output::{Progress, Table};
 
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1701);
-const USER: &str = "load";
+/// The clients' name, and their password.
+pub const USER: &str = "load";
 /// Addresses that tunnels come from: a server takes so many a second from each.
-const SOURCES: u8 = 16;
-const PER_TUNNEL: usize = 100;
+pub const SOURCES: u8 = 16;
+/// Sessions of a tunnel.
+pub const PER_TUNNEL: usize = 100;
 /// How long all of them may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -61,123 +63,180 @@ pub struct Setup {
 /// Errors: interrupted, or not all of them come up.
 pub fn measure(sessions: usize, idle: Duration, interrupt: &Interrupt, progress: &Progress) -> Result<Setup> {
     let space = Space::new().doing("making a network namespace")?;
-    let cores = sched_getaffinity(Pid::from_raw(0)).doing("asking for this process's cores")?;
-    let mut two = (0..CpuSet::count()).filter(|core| cores.is_set(*core).unwrap_or(false)).take(2);
-    let (first, second) = (two.next(), two.next());
-    pin(first)?;
-    let server = Server::start(&space, &this_program()?);
-    pin(second.or(first))?;
-    let measured = server.and_then(|server| server.measure(&space, sessions, idle, interrupt, progress));
-    sched_setaffinity(Pid::from_raw(0), &cores).doing("choosing cores")?;
-    Ok(Setup { pinned: second.is_some(), ..measured? })
+    let cores = Cores::choose()?;
+    cores.server()?;
+    let server = Server::start(&space, &this_program()?, SERVER)?;
+    cores.clients()?;
+    let load = load(SERVER, |n| Ipv4Addr::new(127, 0, 0, 2 + n), sessions);
+    let (sessions, tunnels) = (load.sessions(), load.tunnels);
+    let mut clients = space.enter(|| Clients::new(load)).doing("sockets of clients")?;
+    progress.say(format_args!("setting up {sessions} sessions in {tunnels} tunnels"));
+    let before = Usage::of(server.pid())?;
+    let seconds = set_up(&mut clients, sessions, interrupt)?;
+    let each = Usage::of(server.pid())?.since(before).each(sessions);
+    progress.say(format_args!("{sessions} sessions rest"));
+    let (rested, started) = (Usage::of(server.pid())?, Instant::now());
+    clients.run(idle, |_| interrupt.check().is_err()).doing("clients")?;
+    interrupt.check()?;
+    let idle_seconds = started.elapsed().as_secs_f64();
+    let idle_percent = 100.0 * Usage::of(server.pid())?.since(rested).cpu.as_secs_f64() / idle_seconds;
+    if clients.up != sessions {
+        return Err(Failure::new(format!("only {} of {sessions} sessions stayed up", clients.up)));
+    }
+    clients.close().doing("clients")?;
+    clients.run(PATIENCE, |clients| clients.tunnels() == 0).doing("clients")?;
+    Ok(Setup {
+        sessions,
+        tunnels,
+        seconds: round(seconds),
+        per_second: (sessions as f64 / seconds).round(),
+        cpu_us: round(each.cpu.as_secs_f64() * 1e6),
+        bytes: each.bytes,
+        idle_percent: round(idle_percent),
+        idle_seconds: round(idle_seconds),
+        pinned: cores.apart(),
+    })
 }
 
-/// Puts this thread, and all that it starts from now on, on one core.
-fn pin(core: Option<usize>) -> Result<()> {
-    let Some(core) = core else { return Ok(()) };
+/// What a server is loaded with: tunnels of 100 sessions each, from 16 addresses in turn, by the user
+/// [`USER`].
+pub fn load(server: SocketAddr, source: impl Fn(u8) -> Ipv4Addr, sessions: usize) -> Load {
+    Load {
+        server,
+        sources: (0..SOURCES).map(|n| source(n).into()).collect(),
+        tunnels: sessions.div_ceil(PER_TUNNEL),
+        sessions_per_tunnel: PER_TUNNEL.min(sessions),
+        user: USER.into(),
+        password: USER.into(),
+        loss: 0,
+        secret: None,
+        proxy: None,
+    }
+}
+
+/// Sets all of the clients' sessions up. Returns the seconds from the first SCCRQ to the last IPCP.
+///
+/// Errors: interrupted, or not all of them come up.
+pub fn set_up(clients: &mut Clients, sessions: usize, interrupt: &Interrupt) -> Result<f64> {
+    let start = Instant::now();
+    let done = |clients: &Clients| clients.up == sessions || clients.failed > 0 || interrupt.check().is_err();
+    let all = clients.run(PATIENCE, done);
+    let seconds = start.elapsed().as_secs_f64();
+    interrupt.check()?;
+    if !all.doing("clients")? || clients.up != sessions {
+        return Err(Failure::new(format!(
+            "{} of {sessions} sessions are up after {seconds:.0} s; {} failed, the last one: {}",
+            clients.up, clients.failed, clients.why
+        )));
+    }
+    Ok(seconds)
+}
+
+/// A core for the server and another for the clients, if there are two. This thread has all of them again
+/// when this value is dropped.
+#[derive(Debug)]
+pub struct Cores {
+    all: CpuSet,
+    server: usize,
+    clients: usize,
+}
+
+impl Cores {
+    /// The first two that this process may use.
+    pub fn choose() -> Result<Self> {
+        let all = sched_getaffinity(Pid::from_raw(0)).doing("asking for this process's cores")?;
+        let mut usable = (0..CpuSet::count()).filter(|core| all.is_set(*core).unwrap_or(false));
+        let server = usable.next().ok_or_else(|| Failure::new("this process has no core"))?;
+        Ok(Self { all, server, clients: usable.next().unwrap_or(server) })
+    }
+
+    /// Whether they are two.
+    pub fn apart(&self) -> bool {
+        self.server != self.clients
+    }
+
+    /// Puts this thread, and all that it starts from now on, on the server's core.
+    pub fn server(&self) -> Result<()> {
+        pin(self.server)
+    }
+
+    /// Puts this thread, and all that it starts from now on, on the clients' core.
+    pub fn clients(&self) -> Result<()> {
+        pin(self.clients)
+    }
+}
+
+impl Drop for Cores {
+    fn drop(&mut self) {
+        // These were its cores before.
+        let _ = sched_setaffinity(Pid::from_raw(0), &self.all);
+    }
+}
+
+fn pin(core: usize) -> Result<()> {
     let mut only = CpuSet::new();
     only.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only)).doing("choosing a core")
 }
 
-/// `ol2tp serve` as a child.
-struct Server {
+/// What a process has used.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// CPU time of all its threads.
+    pub cpu: Duration,
+    /// Bytes of memory that it has resident.
+    pub bytes: u64,
+}
+
+impl Usage {
+    /// What this process has used until now.
+    pub fn of(process: Pid) -> Result<Self> {
+        let cpu = clock_getcpuclockid(process).and_then(clock_gettime).doing("CPU clock of a process")?;
+        Ok(Self { cpu: cpu.into(), bytes: resident(process)? })
+    }
+
+    /// What it has used in addition.
+    pub fn since(self, before: Self) -> Self {
+        Self { cpu: self.cpu - before.cpu, bytes: self.bytes.saturating_sub(before.bytes) }
+    }
+
+    /// Its share for each of so many.
+    pub fn each(self, count: usize) -> Self {
+        Self { cpu: self.cpu.div_f64(count as f64), bytes: self.bytes / count as u64 }
+    }
+}
+
+/// `ol2tp serve` with a shared interface, CHAP and the user [`USER`], as a child.
+pub struct Server {
     child: Child,
     control: Option<Client>,
 }
 
 impl Server {
-    fn start(space: &Space, program: &Path) -> Result<Self> {
+    /// Starts it. Returns once it listens.
+    ///
+    /// Errors: it does not start.
+    pub fn start(space: &Space, program: &Path, listen: SocketAddr) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().doing("socket pair")?;
         let start = || {
             Command::new(program)
                 .args(["serve", "--controlled", "--log", "warn", "--interface", "shared", "--auth", "chap"])
-                .args(["--listen", &SERVER.to_string(), "--user", &format!("{USER}:{USER}")])
+                .args(["--listen", &listen.to_string(), "--user", &format!("{USER}:{USER}")])
                 .args(["--pool", "10.64.0.0/15", "--local-address", "10.63.0.1"])
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
                 .stdout(Stdio::null())
                 .spawn()
         };
         let child = space.enter(start).doing(format_args!("starting {}", program.display()))?;
-        let mut server = Self { child, control: Some(Client::new(ours)) };
-        // It answers once it listens.
-        server.ask()?;
+        let mut control = Client::new(ours);
+        let answer = control.show(What::Sockets);
+        let server = Self { child, control: Some(control) };
+        answer?;
         Ok(server)
     }
 
-    fn ask(&mut self) -> Result<()> {
-        if let Some(control) = &mut self.control {
-            control.show(What::Sockets)?;
-        }
-        Ok(())
-    }
-
-    fn measure(
-        self,
-        space: &Space,
-        sessions: usize,
-        idle: Duration,
-        interrupt: &Interrupt,
-        progress: &Progress,
-    ) -> Result<Setup> {
-        let load = Load {
-            server: SERVER,
-            sources: (2..2 + SOURCES).map(|last| Ipv4Addr::new(127, 0, 0, last).into()).collect(),
-            tunnels: sessions.div_ceil(PER_TUNNEL),
-            sessions_per_tunnel: PER_TUNNEL.min(sessions),
-            user: USER.into(),
-            password: USER.into(),
-            loss: 0,
-            secret: None,
-            proxy: None,
-        };
-        let (tunnels, per_tunnel) = (load.tunnels, load.sessions_per_tunnel);
-        let sessions = tunnels * per_tunnel;
-        let mut clients = space.enter(|| Clients::new(load)).doing("sockets of clients")?;
-        let before = (resident(self.pid())?, self.cpu()?);
-        progress.say(format_args!("setting up {sessions} sessions in {tunnels} tunnels"));
-        let start = Instant::now();
-        let all = clients.run(PATIENCE, |clients| clients.up == sessions || interrupt.check().is_err());
-        let seconds = start.elapsed().as_secs_f64();
-        interrupt.check()?;
-        if !all.doing("clients")? || clients.up != sessions {
-            return Err(Failure::new(format!(
-                "{} of {sessions} sessions are up after {seconds:.0} s; {} failed, the last one: {}",
-                clients.up, clients.failed, clients.why
-            )));
-        }
-        let cpu = self.cpu()? - before.1;
-        let bytes = resident(self.pid())?.saturating_sub(before.0) / sessions as u64;
-        progress.say(format_args!("{sessions} sessions rest"));
-        let (rested, started) = (self.cpu()?, Instant::now());
-        clients.run(idle, |_| interrupt.check().is_err()).doing("clients")?;
-        interrupt.check()?;
-        let idle_seconds = started.elapsed().as_secs_f64();
-        let idle_percent = 100.0 * (self.cpu()? - rested).as_secs_f64() / idle_seconds;
-        if clients.up != sessions {
-            return Err(Failure::new(format!("only {} of {sessions} sessions stayed up", clients.up)));
-        }
-        clients.close().doing("clients")?;
-        clients.run(PATIENCE, |clients| clients.tunnels() == 0).doing("clients")?;
-        Ok(Setup {
-            sessions,
-            tunnels,
-            seconds: round(seconds),
-            per_second: (sessions as f64 / seconds).round(),
-            cpu_us: round(cpu.as_secs_f64() * 1e6 / sessions as f64),
-            bytes,
-            idle_percent: round(idle_percent),
-            idle_seconds: round(idle_seconds),
-            pinned: false,
-        })
-    }
-
-    fn pid(&self) -> Pid {
+    /// Its process.
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
-    }
-
-    fn cpu(&self) -> Result<Duration> {
-        let time = clock_getcpuclockid(self.pid()).and_then(clock_gettime);
-        Ok(time.doing("CPU clock of the server")?.into())
     }
 }
 

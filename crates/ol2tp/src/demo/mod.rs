@@ -71,13 +71,16 @@ struct Frames {
     ratio: f64,
 }
 
+/// A kind of load.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
+    /// So many streams.
     Tcp(usize),
+    /// Small frames.
     Udp,
 }
 
-const LOADS: [(&str, Kind); 3] =
+pub(crate) const LOADS: [(&str, Kind); 3] =
     [("TCP, 1 stream", Kind::Tcp(1)), ("TCP, 4 streams", Kind::Tcp(4)), ("UDP, 200 bytes", Kind::Udp)];
 const WAYS: [&str; 3] = ["direct", "tunnel", "plain"];
 
@@ -170,7 +173,8 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
     })
 }
 
-fn measure(kind: Kind, path: Path<'_>, window: Window, interrupt: &Interrupt) -> Result<f64> {
+/// 10^9 bits of TCP, or UDP frames, a second.
+pub(crate) fn measure(kind: Kind, path: Path<'_>, window: Window, interrupt: &Interrupt) -> Result<f64> {
     let load = match kind {
         Kind::Tcp(streams) => Load::tcp(path, streams),
         Kind::Udp => Load::udp_flow(path),

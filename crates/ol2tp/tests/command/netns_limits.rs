@@ -63,7 +63,9 @@ fn a_session_ends_when_its_user_sends_nothing() {
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
     let mut server = serve(&right, "idle-timeout = \"2s\"\nipv6 = false");
     let mut client = connect(&left, &["--dns", "none", "--no-ipv6"]);
-    client.until(|notice| matches!(notice, Notice::SessionUp { .. }).then_some(()));
+    for end in [&mut client, &mut server] {
+        end.until(|notice| matches!(notice, Notice::SessionUp { .. }).then_some(()));
+    }
     // As long as it sends, it lives; its echoes afterwards do not count.
     let busy =
         Requests { count: 40, interval: Duration::from_millis(100), patience: Duration::from_secs(10) };

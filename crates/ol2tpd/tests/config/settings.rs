@@ -8,20 +8,20 @@ use super::settings;
 
 /// For each key of a peer and of a connection, a value that is not its default.
 const PEER: &str = "host-name = 'b'\nnetwork = '10.0.0.0/8'\nauth = ['pap']\nrechallenge = '1h'\nproxy-lcp = 'accept'\n\
-    pool = 'x'\nipv6-pool = 'x'\ndns = ['9.9.9.9']\nnbns = ['9.9.9.9']\n";
+    pool = 'x'\nipv6-pool = 'x'\ninterface = 'shared'\ndns = ['9.9.9.9']\nnbns = ['9.9.9.9']\n";
 const CONNECT: &str = "host = '192.0.2.1'\nport = 17\nlocal-port = 18\nuser = 'u'\npassword = 'p'\nauth = ['pap']\n\
     default-route = true\nroutes = ['10.0.0.0/8']\ndns = 'none'\npersist = true\nbackoff = '2s'\nbackoff-cap = '3s'\n\
     calling-number = '1'\ncalled-number = '2'\n";
 const BOTH: &str = "secret = 's'\nhide-avps = true\nhello = '2m'\nhello-retransmissions = 4\nsetup-time = '2m'\n\
     empty-tunnel-time = '2m'\nreceive-window = 4\nretransmit = '2s'\nretransmit-cap = '16s'\nretransmissions = 4\n\
     tie-breaker = false\nbearer-capabilities = false\nstrict = ['padding']\nlocal-address = '10.0.0.1'\nmru = 1500\nmtu = 1500\n\
-    mss-clamp = false\ninterface = 'shared'\ninterface-name = 'i'\nsend-sequence = true\nrequire-sequence = true\n\
+    mss-clamp = false\ninterface-name = 'i'\nsend-sequence = true\nrequire-sequence = true\n\
     reorder-timeout = '10ms'\necho-interval = '1s'\necho-failures = 1\nauthentication-time = '1s'\nrestart-time = '1s'\n\
     max-configure = 1\nmax-terminate = 1\nmax-failure = 1\nsession-timeout = '1s'\nidle-timeout = '1s'\n";
-const REST: &str = "driver = 'user'\n[control]\nsocket = '/s'\n[limits]\ntunnels = 1\ntunnels-per-source = 1\nsessions-per-tunnel = 1\nsessions = 1\nhalf-open = 1\n\
+const REST: &str = "driver = 'auto'\n[control]\nsocket = '/s'\n[limits]\ntunnels = 1\ntunnels-per-source = 1\nlogins-per-source = 1\nsessions-per-tunnel = 1\nsessions = 1\nhalf-open = 1\n\
     half-open-per-source = 1\nrequests = 1\nrequests-per-source = 1\nbacklog = 1\n[pool.x]\nranges = ['10.0.0.0/24']\n\
     [ipv6-pool.x]\nprefix = 'fd00::/48'\n[hooks]\ntimeout = '1s'\n\
-    [[user]]\nname = 'u'\npassword = 'p'\naddress = '10.0.0.7'\nipv6-prefix = 'fd01::/64'\nroutes = ['10.9.0.0/16']\nmax-sessions = 1\n\
+    [[user]]\nname = 'u'\npassword = 'p'\naddress = '10.0.0.7'\nipv6-prefix = 'fd01::/64'\nroutes = ['10.9.0.0/16']\nmax-sessions = 1\nrefuse-more = true\n\
     session-timeout = '1s'\nidle-timeout = '1s'\n[[user]]\nname = 'v'\npassword = 'p'\npool = 'x'\n";
 
 fn view(text: &str) -> BTreeMap<(String, &'static str), Vec<Shown>> {
@@ -49,7 +49,6 @@ fn every_key_has_its_effect() {
     ));
     // Those that are seen by another key, by a file, or by there being only one value.
     let unseen = [
-        "driver",
         "inherits",
         "password",
         "password-file",
@@ -68,7 +67,12 @@ fn every_key_has_its_effect() {
     for (table, keys) in keys() {
         for key in keys {
             let at = (table.to_owned(), key);
-            if unseen.contains(&key) || table == "[accounts]" || table.is_empty() && !full.contains_key(&at) {
+            let one_value = (table, key) == ("[connect.NAME]", "interface");
+            if one_value
+                || unseen.contains(&key)
+                || table == "[accounts]"
+                || table.is_empty() && !full.contains_key(&at)
+            {
                 continue;
             }
             let shown = full.get(&at).unwrap_or_else(|| panic!("{at:?} is in no view"));

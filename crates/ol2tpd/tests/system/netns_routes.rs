@@ -80,14 +80,14 @@ fn everything_goes_through_the_tunnel_but_the_tunnel() {
         for peer in PEERS {
             let way = machine.way(peer);
             let mut client = machine.client(peer);
-            client.through("ppp0", machine.ppp, &all()).unwrap();
+            let routes = client.through("ppp0", machine.ppp, &all()).unwrap();
             for other in ["203.0.113.1", "8.8.8.8", "2001:db8:ff::1", "9000::1"] {
                 assert_eq!(machine.way(other).index, Some(machine.ppp), "{other}");
             }
             let kept = machine.way(peer);
             assert_eq!((kept.gateway, kept.index), (way.gateway, Some(machine.eth)));
             assert_eq!(machine.ours().len(), 6, "{:?}", machine.ours());
-            drop(client);
+            drop((routes, client));
             assert_eq!(machine.routes(), before);
         }
     });
@@ -99,9 +99,9 @@ fn nothing_is_left_when_the_interface_went_first() {
         let machine = Machine::new();
         let before = machine.routes();
         let mut client = machine.client(PEERS[0]);
-        client.through("ppp0", machine.ppp, &all()).unwrap();
+        let routes = client.through("ppp0", machine.ppp, &all()).unwrap();
         delete(&machine.netlink, machine.ppp);
-        drop(client);
+        drop((routes, client));
         assert_eq!(machine.routes(), before);
     });
 }
@@ -113,7 +113,7 @@ fn the_way_follows_the_default_route() {
         for (peer, any, gateway) in [(PEERS[0], "0.0.0.0/0", "10.9.0.1"), (PEERS[1], "::/0", "2001:db8:9::1")]
         {
             let mut client = machine.client(peer);
-            client.through("ppp0", machine.ppp, &all()).unwrap();
+            let routes = client.through("ppp0", machine.ppp, &all()).unwrap();
             // A better one comes.
             let better = by(any, gateway, machine.wlan, 50);
             machine.netlink.add(&better).unwrap();
@@ -127,7 +127,7 @@ fn the_way_follows_the_default_route() {
             machine.netlink.remove(&better).unwrap();
             assert_eq!(followed(&mut client).unwrap().way.unwrap().index, Some(machine.eth));
             assert_eq!(machine.way(peer).index, Some(machine.eth));
-            drop(client);
+            drop((routes, client));
             assert_eq!(machine.ours(), [""; 0]);
         }
     });
@@ -139,7 +139,7 @@ fn while_there_is_no_way_the_tunnels_packets_are_refused() {
         in_netns(|| {
             let machine = Machine::new();
             let mut client = machine.client(peer);
-            client.through("ppp0", machine.ppp, &all()).unwrap();
+            let routes = client.through("ppp0", machine.ppp, &all()).unwrap();
             machine.netlink.set_up(machine.eth, false).unwrap();
             // Even before anybody has looked.
             let refused = machine.netlink.route_to(peer.parse().unwrap());
@@ -151,7 +151,7 @@ fn while_there_is_no_way_the_tunnels_packets_are_refused() {
             }
             assert_eq!(followed(&mut client).unwrap().way.unwrap().index, Some(machine.wlan));
             assert_eq!(machine.way(peer).index, Some(machine.wlan));
-            drop(client);
+            drop((routes, client));
             assert_eq!(machine.ours(), [""; 0]);
         });
     }
@@ -170,7 +170,7 @@ fn a_route_that_would_swallow_the_tunnel_is_refused() {
         );
         assert_eq!(machine.ours().len(), 2, "only the way to the peer: {:?}", machine.ours());
         // Its network is no problem.
-        client.through("ppp0", machine.ppp, &[prefix("198.51.100.0/24")]).unwrap();
+        let _routes = client.through("ppp0", machine.ppp, &[prefix("198.51.100.0/24")]).unwrap();
         assert_eq!(machine.way(PEERS[0]).index, Some(machine.eth));
 
         // A server: here nothing keeps the way.
@@ -180,8 +180,8 @@ fn a_route_that_would_swallow_the_tunnel_is_refused() {
         };
         let error = add("203.0.113.0/24", "203.0.113.7").map(drop).unwrap_err().to_string();
         assert!(error.contains("203.0.113.7 would go into the tunnel"), "{error}");
-        add("203.0.113.0/24", "203.0.114.7").unwrap();
-        add("10.0.0.0/8", "10.9.0.7").expect("10.9.0.0/24 is closer");
+        drop(add("203.0.113.0/24", "203.0.114.7").unwrap());
+        drop(add("10.0.0.0/8", "10.9.0.7").expect("10.9.0.0/24 is closer"));
     });
 }
 
@@ -190,7 +190,7 @@ fn a_route_that_is_there_already_is_named() {
     in_netns(|| {
         let machine = Machine::new();
         let (mut one, mut other) = (machine.client(PEERS[0]), machine.client("198.51.100.2"));
-        one.through("ppp0", machine.ppp, &DEFAULT_V4).unwrap();
+        let _routes = one.through("ppp0", machine.ppp, &DEFAULT_V4).unwrap();
         let error = other.through("ppp1", machine.wlan, &DEFAULT_V4).err().unwrap().to_string();
         assert!(error.contains("there is such a route already (0.0.0.0/1 dev ppp0)"), "{error}");
         drop(other);
@@ -221,10 +221,10 @@ fn two_tunnels_to_one_peer_share_the_way() {
         let (one, mut other) = (machine.client(PEERS[0]), machine.client(PEERS[0]));
         drop(one);
         assert_eq!(followed(&mut other), None, "it is put back");
-        other.through("ppp0", machine.ppp, &DEFAULT_V4).unwrap();
+        let routes = other.through("ppp0", machine.ppp, &DEFAULT_V4).unwrap();
         assert_eq!(machine.way(PEERS[0]).destination, prefix("198.51.100.1/32"));
         assert_eq!(machine.ours().len(), 4, "{:?}", machine.ours());
-        drop(other);
+        drop((routes, other));
         assert_eq!(machine.ours(), [""; 0]);
     });
 }
@@ -235,14 +235,14 @@ fn a_peer_on_the_same_network_or_machine() {
         let machine = Machine::new();
         let before = machine.routes();
         let mut near = machine.client("192.0.2.77");
-        near.through("ppp0", machine.ppp, &[prefix("192.0.2.0/25")]).unwrap();
+        let routes = near.through("ppp0", machine.ppp, &[prefix("192.0.2.0/25")]).unwrap();
         assert_eq!(machine.way("192.0.2.77").index, Some(machine.eth));
         assert_eq!(machine.way("192.0.2.76").index, Some(machine.ppp));
-        drop(near);
+        drop((routes, near));
         for own in ["192.0.2.2", "127.0.0.1", "::1"] {
             let mut client = machine.client(own);
             assert_eq!(machine.routes(), before, "a local address needs none");
-            client.through("ppp0", machine.ppp, &all()).unwrap();
+            let _routes = client.through("ppp0", machine.ppp, &all()).unwrap();
             assert_eq!(machine.way(own).kind, RouteKind::Local);
         }
         assert_eq!(machine.routes(), before);
@@ -256,13 +256,13 @@ fn a_route_of_the_systems_own_is_left_alone() {
         machine.netlink.add(&by("198.51.100.1/32", "10.9.0.1", machine.wlan, 0)).unwrap();
         let before = machine.routes();
         let mut client = machine.client(PEERS[0]);
-        client.through("ppp0", machine.ppp, &DEFAULT_V4).unwrap();
+        let routes = client.through("ppp0", machine.ppp, &DEFAULT_V4).unwrap();
         assert_eq!(machine.way(PEERS[0]).index, Some(machine.wlan));
         // When it goes, packets are refused until another way is taken.
         machine.netlink.remove(&by("198.51.100.1/32", "10.9.0.1", machine.wlan, 0)).unwrap();
         machine.netlink.route_to(PEERS[0].parse().unwrap()).unwrap_err();
         assert_eq!(followed(&mut client).unwrap().way.unwrap().index, Some(machine.eth));
-        drop(client);
+        drop((routes, client));
         machine.netlink.add(&by("198.51.100.1/32", "10.9.0.1", machine.wlan, 0)).unwrap();
         assert_eq!(machine.routes(), before);
     });

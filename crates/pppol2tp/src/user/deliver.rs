@@ -130,10 +130,8 @@ impl Output for Writer<'_> {
         }
         let Some(Some(entry)) = self.sessions.get(session as usize) else { return };
         if down {
-            // So it was set, or is not up yet: nothing to report.
-            for counter in [Rx::Interface, Rx::Errors] {
-                entry.shared.rx[counter as usize].add(packets.into());
-            }
+            // So it was set, or is not up yet: no error, nor is it one to the kernel's PPP (ppp_receive_nonmp_frame).
+            entry.shared.rx[Rx::Interface as usize].add(packets.into());
         } else {
             (0..packets).for_each(|_| self.discard(&entry.shared, Rx::Interface));
         }

@@ -59,7 +59,7 @@ fn the_password_lets_in_and_brings_the_grant() {
     let mut local = Local::new(&[user("u", "p", None)], [7; 32]);
     let access = ask(&mut local, 1, "u", "p");
     assert!(accepted(&access));
-    assert_eq!(access.grant.address, Some(Ipv4Addr::new(10, 0, 0, 7)));
+    assert_eq!(access.grant.pool.as_deref(), Some("p"));
 }
 
 #[test]

@@ -179,12 +179,8 @@ mod netns {
                 bed.counters().into_iter().filter(|(name, _)| !name.starts_with("tx")).collect();
             assert_eq!(
                 received,
-                [
-                    ("rx_packets", 2),
-                    ("rx_bytes", 2 * (6 + 2 + 28 + 7)),
-                    ("rx_errors", 2),
-                    ("rx_interface", 2)
-                ]
+                [("rx_packets", 2), ("rx_bytes", 2 * (6 + 2 + 28 + 7)), ("rx_interface", 2)],
+                "no errors: Linux' PPP does not count them at all"
             );
         });
     }

@@ -1,0 +1,76 @@
+//! Debian's own kernel in QEMU, which emulates the processors: it needs no virtualisation here.
+//!
+//! ```text
+//!   target/peers/trixie ── chroot ── qemu-system-x86_64    kernel and initramfs of /boot
+//!     /guest ──── pack.sh ───► /boot/initrd                init.sh, busybox, ol2tp and its libraries, modules
+//!   standard output ◄───────── serial port                 what init.sh and ol2tp say
+//! ```
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::peers::{self, TRIXIE, at};
+use crate::process::{command, probe, run as execute, run_reading, target};
+
+/// What makes the initramfs, run in the root directory.
+const PACK: &str = include_str!("qemu/pack.sh");
+/// What the guest runs as its first process; arguments behind `--` of the kernel's are its own.
+const INIT: &str = include_str!("qemu/init.sh");
+
+const QEMU: &str = "qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1024 -no-reboot -nodefaults -display none \
+    -serial stdio -initrd /boot/initrd -kernel";
+const KERNEL: &str = "console=ttyS0 quiet panic=-1 --";
+
+/// `ol2tp bench drivers` with arguments, in the guest.
+///
+/// Errors: no root directory can be had, the guest does not boot, or the command fails in it.
+pub(crate) fn bench(args: &[String]) -> Result<(), String> {
+    peers::set_up(&TRIXIE)?;
+    execute(&mut command("cargo build --release --package ol2tp"))?;
+    let root = TRIXIE.directory();
+    pack(&root, &target().join("release/ol2tp"))?;
+
+    let kernel = fs::read_dir(root.join("boot")).map_err(|error| at(&root, error))?;
+    let kernel = kernel.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let kernel = kernel.filter(|name| name.starts_with("vmlinuz-")).max().ok_or("no kernel in /boot")?;
+    let mut qemu = chroot(&root);
+    qemu.args(QEMU.split_whitespace()).arg(format!("/boot/{kernel}"));
+    qemu.args(["-append", &format!("{KERNEL} {}", args.join(" "))]).stdin(Stdio::null());
+    let mut code = None;
+    run_reading(&mut qemu, |line| {
+        code = line.strip_prefix("init: exit code ").map(String::from).or(code.take())
+    })?;
+    match code.as_deref() {
+        Some("0") => Ok(()),
+        Some(code) => Err(format!("ol2tp bench drivers: exit code {code} in the guest, see above")),
+        None => Err("the guest ended before its command did, see above".into()),
+    }
+}
+
+/// Makes the initramfs: the program with all that it is linked with, and what `pack.sh` adds.
+fn pack(root: &Path, program: &Path) -> Result<(), String> {
+    let guest = root.join("guest");
+    peers::empty(&guest)?;
+    let put = |file: &Path, name: &str| {
+        let place = guest.join(name.trim_start_matches('/'));
+        let parent = place.parent().unwrap_or(&guest);
+        fs::create_dir_all(parent).and_then(|()| fs::copy(file, &place)).map_err(|error| at(file, error))
+    };
+    put(program, "ol2tp")?;
+    let linked = Command::new("ldd").arg(program).output().map_err(|error| format!("ldd: {error}"))?;
+    for library in
+        String::from_utf8_lossy(&linked.stdout).split_whitespace().filter(|word| word.starts_with('/'))
+    {
+        put(library.as_ref(), library)?;
+    }
+    let init = guest.join("init");
+    fs::write(&init, INIT).map_err(|error| at(&init, error))?;
+    probe(chroot(root).args(["sh", "-c", PACK])).map_err(|error| format!("making the initramfs: {error}"))
+}
+
+fn chroot(root: &Path) -> Command {
+    let mut chroot = command("chroot");
+    chroot.arg(root).env("PATH", "/usr/sbin:/usr/bin").env("TMPDIR", "/tmp");
+    chroot
+}
