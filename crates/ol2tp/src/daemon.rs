@@ -51,13 +51,12 @@ pub struct Started {
 /// Errors: a permission or device is missing, or the control socket is another's.
 pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     interrupt::unblock()?;
-    let (wanted, hindrance) = (end.driver.unwrap_or(settings.driver), settings.not_for_linux());
-    let pppd = settings.only_for_linux();
-    if let (DriverKind::User, Some(who)) = (wanted, &pppd) {
-        return Err(Failure::usage(format!("{who}: --driver linux, or ppp = \"own\"")));
-    }
-    if let (DriverKind::Linux, Some(why)) = (wanted, &hindrance) {
-        return Err(Failure::usage(format!("--driver linux: {why}")));
+    let wanted = end.driver.unwrap_or(settings.driver);
+    let (not_linux, not_user) = (settings.not_for_linux(), settings.not_for_user());
+    match (wanted, &not_linux, &not_user) {
+        (DriverKind::Linux, Some(why), _) => return Err(Failure::usage(format!("--driver linux: {why}"))),
+        (DriverKind::User, _, Some(why)) => return Err(Failure::usage(format!("--driver user: {why}"))),
+        _ => {}
     }
     if wanted == DriverKind::User {
         can::make_interfaces()?;
@@ -67,15 +66,14 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     let advertiser = ipv6.then(Advertiser::open).transpose()?;
     let Hooks { ip_up, ip_down, ipv6_up, ipv6_down, .. } = &settings.hooks;
     let scripts = [ip_up, ip_down, ipv6_up, ipv6_down].into_iter().any(Option::is_some);
-    // The driver's threads shall have no more privileges than this one.
-    // pppd runs scripts, too.
-    info!("{}", privileges::drop(scripts || pppd.is_some())?);
-    let (driver, why) = match (wanted, hindrance) {
+    // The driver's threads shall have no more privileges than this one. pppd runs scripts, too.
+    info!("{}", privileges::drop(scripts || not_user.is_some())?);
+    let (driver, why) = match (wanted, not_linux) {
         (DriverKind::Auto, Some(why)) => (driver(DriverKind::User, end.mode, DEBUG_RATE)?.0, why),
         (wanted, _) => driver(wanted, end.mode, DEBUG_RATE)?,
     };
-    if let Some(who) = pppd.filter(|_| driver.name() != "linux") {
-        return Err(Failure::cannot(format!("{who}: {why}")));
+    if let Some(user) = not_user.filter(|_| driver.name() == "user") {
+        return Err(Failure::cannot(format!("{user}; but {why}")));
     }
     Ok(Started { driver, why, control, advertiser })
 }

@@ -93,14 +93,19 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
         hooks,
         connect,
     };
-    if let (DriverKind::Linux, Some(why)) = (driver, settings.not_for_linux()) {
-        root.error("driver", format!("{why}: write `interface = \"per-session\"`, or `driver = \"user\"`"));
-    }
-    match (driver, settings.only_for_linux(), settings.not_for_linux()) {
-        (DriverKind::User, Some(who), _) => {
-            root.error("driver", format!("{who}: write `driver = \"linux\"`, or `ppp = \"own\"`"));
+    match (driver, settings.not_for_linux(), settings.not_for_user()) {
+        (DriverKind::Linux, Some(why), _) => {
+            root.error(
+                "driver",
+                format!("{why}: write `interface = \"per-session\"`, or `driver = \"user\"`"),
+            );
         }
-        (DriverKind::Auto, Some(who), Some(why)) => root.error("driver", format!("{who}; but {why}")),
+        (DriverKind::User, _, Some(why)) => {
+            root.error("driver", format!("{why}: write `driver = \"linux\"`, or `ppp = \"own\"`"));
+        }
+        (DriverKind::Auto, Some(linux), Some(user)) => {
+            root.error("driver", format!("no driver can do both: {user}; {linux}"));
+        }
         _ => {}
     }
     root.finish();

@@ -10,11 +10,12 @@ use super::settings::{InterfaceChoice, Pppd};
 use super::value::{self, Read, choice, list, text};
 
 /// Options of pppd that are ours to give, or that would have it do what we do.
-const TAKEN: [(&str, &str); 22] = [
+const TAKEN: [(&str, &str); 24] = [
     ("call", "write its options here"),
     ("connect", "there is no line to dial on"),
     ("connect-script", "there is no line to dial on"),
     ("defaultroute", "it is `default-route`, which keeps the tunnel's own packets out of the tunnel"),
+    ("defaultroute6", "it is `default-route`, which keeps the tunnel's own packets out of the tunnel"),
     ("demand", "it is for those who dial by themselves"),
     ("detach", "pppd has to stay in the foreground"),
     ("file", "write its options here, or in /etc/ppp/options, which pppd reads"),
@@ -29,6 +30,7 @@ const TAKEN: [(&str, &str); 22] = [
     ("pppol2tp_lns_mode", "it follows from who has called"),
     ("pppol2tp_recv_seq", "it is `require-sequence`"),
     ("pppol2tp_reorderto", "it is `reorder-timeout`"),
+    ("pppol2tp_ifname", "it is `interface-name`"),
     ("pppol2tp_send_seq", "it is `send-sequence`"),
     ("pty", "there is no line to dial on"),
     ("unit", "it is `interface-name`"),

@@ -65,8 +65,8 @@ impl Settings {
         Some(format!("the sessions of peer `{}` share an interface, which is the user driver's", peer.name))
     }
 
-    /// Who wants the kernel's driver and no other, if someone does.
-    pub fn only_for_linux(&self) -> Option<String> {
+    /// Why the driver in user space cannot do what is wanted, if it cannot.
+    pub fn not_for_user(&self) -> Option<String> {
         let peers = self.peers.iter().map(|peer| (&peer.profile, "peer"));
         let mut profiles = peers.chain(self.connect.iter().map(|dial| (&dial.profile, "connect")));
         let (profile, table) = profiles.find(|(profile, _)| profile.pppd.is_some())?;

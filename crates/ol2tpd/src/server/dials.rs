@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use l2tp_control::timers::{TimerId, Timers};
 use l2tp_control::wire::StopResult;
-use l2tp_control::{Cause, Connect, Connected, Incoming, Instant, Path, Request};
+use l2tp_control::{Cause, Connect, Incoming, Instant, Path, Request};
 use l2tp_data::id::TunnelId;
 use rand_core::Rng;
 use tokio::net::lookup_host;
@@ -258,8 +258,7 @@ impl Reactor<'_> {
         let number = |number: &Option<Box<str>>| number.as_ref().map(|number| number.as_bytes().to_vec());
         let (calling, called, profile) = (number(calling_number), number(called_number), profile.clone());
         let call = Incoming { calling: calling.clone(), called: called.clone(), ..Incoming::default() };
-        let connected = Connected { sequencing_required: profile.require_sequence, ..Connected::default() };
-        match self.endpoint.place_call(now, tunnel, Request::Incoming(call), Some(connected)) {
+        match self.endpoint.place_call(now, tunnel, Request::Incoming(call), None) {
             Ok(session) => {
                 let key = Key::new(tunnel, session);
                 self.new_session(now, key, profile, peer, Some(dial), calling, called);

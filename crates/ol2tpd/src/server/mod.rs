@@ -54,7 +54,7 @@ use self::dials::{Dials, Resolved};
 use self::ending::Ending;
 use self::names::Names;
 use self::network::Shared;
-use self::pppd::{Exit, Happened, Pppds};
+use self::pppd::{Happened, Pppds, Told};
 use self::requests::{Call, Remote};
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
@@ -212,7 +212,7 @@ struct Inputs {
     requests: mpsc::Receiver<Call>,
     answers: mpsc::UnboundedReceiver<Answer>,
     resolved: mpsc::UnboundedReceiver<Resolved>,
-    exits: mpsc::UnboundedReceiver<Exit>,
+    told: mpsc::UnboundedReceiver<Told>,
     signals: Signals,
 }
 
@@ -230,7 +230,7 @@ enum Woken {
     Resolved(Resolved),
     Rerouted(Key),
     Solicited,
-    Pppd(Exit),
+    Pppd(Told),
     PppdHappened(Happened),
     Stop,
     Reload,
@@ -260,7 +260,7 @@ impl<'a> Reactor<'a> {
         let Options { settings, reload, why, advertiser, trace } = options;
         let (answers_in, answers) = mpsc::unbounded_channel();
         let (resolved_in, resolved) = mpsc::unbounded_channel();
-        let (exits_in, exits) = mpsc::unbounded_channel();
+        let (told_in, told) = mpsc::unbounded_channel();
         let signals = Signals::new().doing(|| "waiting for signals".into())?;
         let mut timers = Timers::new();
         let mut rng = system_rng()?;
@@ -270,11 +270,11 @@ impl<'a> Reactor<'a> {
             pools: Pools::new(&settings),
             aaa: Box::new(Local::new(&settings.users, seed(&mut rng))),
             scripts: hooks::Runner::new(settings.hooks.clone()),
-            pppds: Pppds::new(exits_in),
+            pppds: Pppds::new(told_in),
             netlink: Arc::new(Netlink::open().doing(|| "netlink".into())?),
             names: Names::start(),
             advertiser: advertiser.map(up::Router::new).transpose()?,
-            inputs: Some(Inputs { requests, answers, resolved, exits, signals }),
+            inputs: Some(Inputs { requests, answers, resolved, told, signals }),
             answers: answers_in,
             notices: broadcast::channel(NOTICES).0,
             reload,
@@ -348,7 +348,7 @@ impl<'a> Reactor<'a> {
                 Woken::Resolved(resolved) => self.resolved(resolved),
                 Woken::Rerouted(key) => self.follow_routes(key),
                 Woken::Solicited => self.solicited(),
-                Woken::Pppd(exit) => self.pppd_ended(&exit),
+                Woken::Pppd(told) => self.pppd_told(told),
                 Woken::PppdHappened(happened) => self.pppd_happened(happened),
                 Woken::Stop => self.stop(Outcome::Stopped),
                 Woken::Reload => self.load_again(),
@@ -374,7 +374,7 @@ impl<'a> Reactor<'a> {
                 None => pending().await,
             }
         };
-        let Inputs { requests, answers, resolved, exits, signals } = inputs;
+        let Inputs { requests, answers, resolved, told, signals } = inputs;
         tokio::select! {
             biased;
             _ = signals.interrupt.recv() => Woken::Stop,
@@ -384,7 +384,7 @@ impl<'a> Reactor<'a> {
             Some(answer) = answers.recv() => Woken::Answer(answer),
             Some(call) = requests.recv() => Woken::Request(call),
             Some(resolved) = resolved.recv() => Woken::Resolved(resolved),
-            Some(exit) = exits.recv() => Woken::Pppd(exit),
+            Some(told) = told.recv() => Woken::Pppd(told),
             happened = self.pppds.happened() => Woken::PppdHappened(happened),
             key = self.rerouted() => Woken::Rerouted(key),
             () = up::solicited(self.advertiser.as_ref()) => Woken::Solicited,
@@ -402,11 +402,6 @@ impl<'a> Reactor<'a> {
                     let path = Path { socket, local, peer: from };
                     self.trace_control(false, &datagram);
                     self.endpoint.handle_datagram(now, path, &mut datagram);
-                    // Before the peer is answered: a LAC's session has to be there when the first frame
-                    // comes that follows its ICCN.
-                    while let Some(event) = self.endpoint.poll_event() {
-                        self.control_event(now, event);
-                    }
                     self.pump(now);
                 }
                 Reason::Frame(ids) => self.frame_received(now, ids, &datagram),
@@ -518,7 +513,7 @@ impl<'a> Reactor<'a> {
             return;
         };
         self.notify.reloading();
-        match reload() {
+        match reload().and_then(|settings| fit(settings, self.driver.name())) {
             Ok(settings) => self.adopt(settings),
             Err(why) => error!("the configuration was not taken, the old one stays: {why}"),
         }
@@ -572,6 +567,15 @@ impl<'a> Reactor<'a> {
         pppds.finish().await;
         scripts.finish(SCRIPTS).await;
         names.close().await;
+    }
+}
+
+/// Settings that this driver can do.
+fn fit(settings: Settings, driver: &str) -> std::result::Result<Settings, String> {
+    let hindrance = if driver == "linux" { settings.not_for_linux() } else { settings.not_for_user() };
+    match hindrance {
+        Some(why) => Err(format!("{why}; this daemon runs on driver `{driver}`: start it anew")),
+        None => Ok(settings),
     }
 }
 

@@ -155,24 +155,6 @@ pub(super) fn bind(
     shared: &BTreeMap<String, Shared>,
     now: Instant,
 ) -> Result<()> {
-    let profile = session.profile.clone();
-    let shared_interface = matches!(profile.interface, InterfaceChoice::Shared { .. });
-    let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
-    let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
-    // What a user may send from.
-    let mut sources: Vec<_> =
-        host.into_iter().chain(session.prefix().map(Prefix::from)).chain(grant).collect();
-    let interface = match &profile.interface {
-        InterfaceChoice::PerSession { name } => Interface::Own { name: name.clone() },
-        InterfaceChoice::Shared { name } => {
-            let name = shared.get(name).map_or_else(|| name.clone(), |shared| shared.interface.interface());
-            sources.extend(session.shared_id().map(|id| Prefix::host(id.link_local().into())));
-            Interface::Shared { name, addresses: std::mem::take(&mut sources) }
-        }
-    };
-    let mru = session.link_mru();
-    let mss_clamp = profile.mss_clamp;
-    let config = UnitConfig { interface, mtu: profile.mtu, mru, mss_clamp, sources };
     let Some(socket) = &session.socket else { return Ok(()) };
     // While nothing leads through the tunnel yet.
     let client = match dial.filter(|dial| dial.default_route || !dial.routes.is_empty()) {
@@ -189,27 +171,47 @@ pub(super) fn bind(
     let doing = || "the session's interface".to_owned();
     let (unit, interface, index, mtu) = match &session.pppd {
         Some(pppd) => {
-            let (index, name) = pppd.interface().ok_or_else(|| Error::Gone("pppd's interface".into()))?;
+            let (index, name) =
+                pppd.interface().ok_or_else(|| Error::Gone("pppd's interface has gone".into()))?;
             (None, name, index, netlink.mtu(index).doing(doing)?)
         }
         None => {
-            let unit = socket.unit(config).doing(doing)?;
+            let unit = socket.unit(unit_config(session, shared)).doing(doing)?;
             let (interface, index, mtu) = (unit.interface(), unit.index(), unit.mtu());
             (Some(unit), interface, index, mtu)
         }
     };
+    let shared = matches!(session.profile.interface, InterfaceChoice::Shared { .. });
     let mut no_ipv6 = None;
-    if !shared_interface && profile.ipv6 {
+    if !shared && session.profile.ipv6 {
         let prepare = if dial.is_some() { advert::prepare_host } else { advert::prepare_router };
         no_ipv6 = prepare(&interface).err();
     }
-    let shared = shared_interface;
     let up = Up { unit, interface, index, mtu, shared, since: now, ipv4: None, ipv6: None, no_ipv6, client };
     if let Some(unit) = up.own_unit() {
         unit.set_up(true).doing(|| format!("setting interface {} up", up.interface))?;
     }
     session.up = Some(Box::new(up));
     Ok(())
+}
+
+fn unit_config(session: &Session, shared: &BTreeMap<String, Shared>) -> UnitConfig {
+    let profile = &session.profile;
+    let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
+    let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
+    // What a user may send from.
+    let mut sources: Vec<_> =
+        host.into_iter().chain(session.prefix().map(Prefix::from)).chain(grant).collect();
+    let interface = match &profile.interface {
+        InterfaceChoice::PerSession { name } => Interface::Own { name: name.clone() },
+        InterfaceChoice::Shared { name } => {
+            let name = shared.get(name).map_or_else(|| name.clone(), |shared| shared.interface.interface());
+            sources.extend(session.shared_id().map(|id| Prefix::host(id.link_local().into())));
+            Interface::Shared { name, addresses: std::mem::take(&mut sources) }
+        }
+    };
+    let (mtu, mru, mss_clamp) = (profile.mtu, session.link_mru(), profile.mss_clamp);
+    UnitConfig { interface, mtu, mru, mss_clamp, sources }
 }
 
 /// The interface is there: its link may have been negotiated anew.

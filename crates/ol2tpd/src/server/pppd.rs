@@ -21,16 +21,14 @@ use std::future::pending;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use l2tp_control::wire::{CdnResult, ErrorCode};
-use l2tp_control::{Cause, Instant};
+use l2tp_control::Instant;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use pppol2tp::netlink::{Notice, Notices};
+use pppol2tp::netlink::{Netlink, Notice, Notices};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
@@ -40,14 +38,13 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
 
-use self::events::{Events, Told, What};
+use self::events::{Events, LinkInfo};
 use super::Reactor;
-use super::ending::Ending;
 use super::network;
 use super::sessions::{Key, Session};
 use super::tunnels::text;
-use crate::accounts::TerminateCause;
-use crate::error::{Doing, Result};
+use crate::config;
+use crate::error::{Doing, Error, Result};
 use crate::hooks::child::Group;
 use crate::notice::Step;
 use crate::serve::readable;
@@ -60,6 +57,9 @@ mod exit;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long its last words may take once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// What stands behind the user's name in its log.
+const METHOD: &[u8] = b" authenticated with ";
 
 /// The pppd of a session. It is ended when this value is dropped.
 pub(super) struct Pppd {
@@ -75,6 +75,15 @@ impl Pppd {
         self.goes_on = None;
     }
 
+    /// Its call has ended, and so it ends. Until it has, nothing is routed to its interface: who has its
+    /// address next may be here sooner.
+    pub(super) fn end(self, netlink: &Netlink) {
+        if let Some(index) = self.index {
+            // It may have gone.
+            let _ = netlink.set_up(index, false);
+        }
+    }
+
     /// Its interface: index and name.
     pub(super) fn interface(&self) -> Option<(u32, String)> {
         let index = self.index?;
@@ -82,34 +91,42 @@ impl Pppd {
     }
 }
 
-/// How a pppd has ended.
-pub(super) struct Exit {
+/// What a pppd has told.
+pub(super) struct Told {
     /// The session's serial number.
     session: u64,
-    status: io::Result<ExitStatus>,
-    /// The last line that it wrote, but for its usage.
-    last: String,
+    what: What,
+}
+
+enum What {
+    /// The peer has proved to be this user.
+    User(Box<[u8]>),
+    Ended {
+        status: io::Result<ExitStatus>,
+        /// The last line that it wrote, but for its usage.
+        last: String,
+    },
 }
 
 /// All that run, and what is told of them.
 pub(super) struct Pppds {
     tasks: JoinSet<()>,
-    exits: mpsc::UnboundedSender<Exit>,
+    told: mpsc::UnboundedSender<Told>,
     /// Changes of interfaces, since the first was started.
     changes: Option<(Notices, AsyncFd<OwnedFd>)>,
-    /// What the plugin openl2tp.so tells, since the first that has it was started.
+    /// ACCMs, since the first with the plugin openl2tp.so was started.
     events: Option<Events>,
 }
 
 /// Something is to be looked at.
 pub(super) enum Happened {
     Interfaces,
-    Told(Told),
+    LinkInfo(LinkInfo),
 }
 
 impl Pppds {
-    pub(super) fn new(exits: mpsc::UnboundedSender<Exit>) -> Self {
-        Self { tasks: JoinSet::new(), exits, changes: None, events: None }
+    pub(super) fn new(told: mpsc::UnboundedSender<Told>) -> Self {
+        Self { tasks: JoinSet::new(), told, changes: None, events: None }
     }
 
     /// Waits until something has happened.
@@ -121,7 +138,7 @@ impl Pppds {
                 None => pending().await,
             }
         };
-        let told = async {
+        let info = async {
             match &self.events {
                 Some(events) => events.next().await,
                 None => pending().await,
@@ -129,7 +146,7 @@ impl Pppds {
         };
         tokio::select! {
             () = changed => Happened::Interfaces,
-            told = told => Happened::Told(told),
+            info = info => Happened::LinkInfo(info),
         }
     }
 
@@ -138,7 +155,7 @@ impl Pppds {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    fn watch(&mut self, settings: &crate::config::Pppd) -> Result<()> {
+    fn watch(&mut self, settings: &config::Pppd) -> Result<()> {
         if self.events.is_none() && settings.options.iter().any(|word| word == events::PLUGIN) {
             match Events::listen() {
                 Ok(events) => self.events = Some(events),
@@ -168,10 +185,14 @@ impl Pppds {
         any
     }
 
-    fn start(&mut self, serial: u64, session: &Session, offer: &ppp::config::Network) -> Result<Pppd> {
-        let Some(settings) = &session.profile.pppd else { return Err(missing("pppd is not configured")) };
+    fn start(
+        &mut self,
+        settings: &config::Pppd,
+        session: &Session,
+        offer: &ppp::config::Network,
+    ) -> Result<Pppd> {
         let socket = session.socket.as_ref().and_then(|socket| socket.descriptor());
-        let socket = socket.ok_or_else(|| missing("this driver has no session socket of the kernel"))?;
+        let socket = socket.ok_or_else(|| Error::Gone("the kernel's session has gone".into()))?;
         self.watch(settings)?;
         let doing = || format!("starting {}", settings.path.display());
         let (reader, writer) = io::pipe().doing(doing)?;
@@ -182,18 +203,12 @@ impl Pppds {
         let child = command.spawn().doing(doing)?;
         let said = pipe::Receiver::from_owned_fd(reader.into()).doing(doing)?;
         let (goes_on, stop) = oneshot::channel();
-        let exits = self.exits.clone();
-        self.tasks.spawn(async move {
-            let (status, last) = run(child, said, stop).await;
-            // A daemon that has ended does not want to know.
-            let _ = exits.send(Exit { session: serial, status, last });
-        });
+        let (told, session) = (self.told.clone(), session.serial);
+        // A daemon that has ended does not want to know.
+        let tell = move |what| drop(told.send(Told { session, what }));
+        self.tasks.spawn(run(child, said, stop, tell));
         Ok(Pppd { goes_on: Some(goes_on), index: None })
     }
-}
-
-fn missing(what: &str) -> crate::Error {
-    crate::Error::Gone(what.into())
 }
 
 /// A file in memory with the options that nobody else may see.
@@ -207,11 +222,7 @@ fn secrets(session: &Session) -> io::Result<File> {
 }
 
 /// Sees to a pppd until it has ended.
-async fn run(
-    mut child: Child,
-    pipe: pipe::Receiver,
-    mut stop: oneshot::Receiver<()>,
-) -> (io::Result<ExitStatus>, String) {
+async fn run(mut child: Child, pipe: pipe::Receiver, mut stop: oneshot::Receiver<()>, tell: impl Fn(What)) {
     let group = Group::of(&child);
     let mut lines = BufReader::new(pipe).split(b'\n');
     let (mut said, mut open) = (Said::default(), true);
@@ -225,7 +236,7 @@ async fn run(
         };
         tokio::select! {
             line = lines.next_segment(), if open => match line {
-                Ok(Some(line)) => said.hear(&line),
+                Ok(Some(line)) => said.hear(&line).into_iter().for_each(|user| tell(What::User(user))),
                 Ok(None) | Err(_) => open = false,
             },
             status = child.wait() => break status,
@@ -244,7 +255,7 @@ async fn run(
     while open && let Ok(Ok(Some(line))) = timeout(LAST_WORDS, lines.next_segment()).await {
         said.hear(&line);
     }
-    (status, said.last)
+    tell(What::Ended { status, last: said.last });
 }
 
 /// What a pppd has said.
@@ -255,7 +266,9 @@ struct Said {
 }
 
 impl Said {
-    fn hear(&mut self, line: &[u8]) {
+    /// Returns who the peer has proved to be, if the line says so.
+    fn hear(&mut self, line: &[u8]) -> Option<Box<[u8]>> {
+        let user = user(line);
         let line = text(line);
         debug!(target: "pppd", "{line}");
         // Behind an option that it does not know comes what it knows.
@@ -263,67 +276,72 @@ impl Said {
         if !self.usage && !line.trim().is_empty() {
             self.last = line;
         }
+        user
     }
+}
+
+/// The name in `Peer NAME authenticated with METHOD`, where a backslash stands before a quotation mark and before
+/// another. pppd tells it in no other way without a plugin or a script.
+fn user(line: &[u8]) -> Option<Box<[u8]>> {
+    let name = line.strip_prefix(b"Peer ")?;
+    let end = name.windows(METHOD.len()).rposition(|words| words == METHOD)?;
+    let mut octets = name[..end].iter();
+    let plain = std::iter::from_fn(|| match octets.next()? {
+        b'\\' => octets.next(),
+        octet => Some(octet),
+    });
+    Some(plain.copied().collect())
 }
 
 impl Reactor<'_> {
     /// The call is connected: pppd begins.
     pub(super) fn start_pppd(&mut self, now: Instant, key: Key) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        let profile = session.profile.clone();
+        let Some(settings) = &profile.pppd else { return };
         let offer = match session.dial {
-            Some(_) => Ok(network::client_offer(&session.profile)),
+            Some(_) => Ok(network::client_offer(&profile)),
             None => network::server_offer(session, &mut self.pools),
         };
         let offer = match offer {
             Ok(offer) => offer,
             Err(error) => return self.no_address(now, key, &error),
         };
-        match self.pppds.start(session.serial, session, &offer) {
+        match self.pppds.start(settings, session, &offer) {
             Ok(pppd) => session.pppd = Some(pppd),
-            Err(error) => {
-                warn!("session {key}: {error}");
-                let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
-                let words = "PPP cannot be started";
-                let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
-                return self.hang_up_because(now, key, cause, ending);
-            }
+            Err(error) => return self.fails_here(now, key, "PPP cannot be started", &error),
         }
         if let Some(dial) = session.dial {
             self.dial_step(dial, Step::Link);
         }
     }
 
-    pub(super) fn pppd_ended(&mut self, exit: &Exit) {
-        let (now, key) = (self.clock.now(), Key::of(exit.session));
-        let session = self.sessions.get_mut(&key).filter(|session| session.serial == exit.session);
+    pub(super) fn pppd_told(&mut self, told: Told) {
+        let (now, key) = (self.clock.now(), Key::of(told.session));
+        let session = self.sessions.get_mut(&key).filter(|session| session.serial == told.session);
         // The call may have ended before.
         let Some(session) = session else { return };
-        session.pppd = None;
-        let status = match &exit.status {
-            Ok(status) => Ok((status.code(), status.signal())),
-            Err(error) => Err(error.to_string()),
-        };
-        let (cause, ending) = exit::ending(status, &exit.last);
-        self.hang_up_because(now, key, cause, ending);
-        self.pump(now);
+        match told.what {
+            What::User(user) => session.user = Some(user),
+            What::Ended { status, last } => {
+                session.pppd = None;
+                let (cause, ending) = exit::ending(&status, &last);
+                self.hang_up_because(now, key, cause, ending);
+                self.pump(now);
+            }
+        }
     }
 
     pub(super) fn pppd_happened(&mut self, happened: Happened) {
         match happened {
             Happened::Interfaces => self.interfaces_changed(),
-            Happened::Told(Told { tunnel_id, session_id, what }) => {
+            Happened::LinkInfo(LinkInfo { tunnel_id, session_id, accm }) => {
                 let key = Key::from_ids(tunnel_id, session_id);
-                let session = self.sessions.get_mut(&key).filter(|session| session.pppd.is_some());
-                match (session, what) {
-                    (Some(session), What::User(user)) => session.user = Some(user),
-                    (Some(_), What::Accm(accm)) => {
-                        if let Some((tunnel, session)) = key.ids() {
-                            // It is no LNS's session, or has ended meanwhile.
-                            let _ = self.endpoint.send_link_info(tunnel, session, accm);
-                            self.pump(self.clock.now());
-                        }
-                    }
-                    (None, _) => {}
+                let runs = self.sessions.get(&key).is_some_and(|session| session.pppd.is_some());
+                if let Some((tunnel, session)) = key.ids().filter(|_| runs) {
+                    // It is no LNS's session, or has ended meanwhile.
+                    let _ = self.endpoint.send_link_info(tunnel, session, accm);
+                    self.pump(self.clock.now());
                 }
             }
         }
@@ -407,4 +425,32 @@ fn addresses(all: &[InterfaceAddress], name: &str, ipv4: bool) -> Option<(IpAddr
         let none = if ipv4 { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
         Some((local, address.destination.as_ref().and_then(ip).unwrap_or(none)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_log_tells_the_user_and_the_last_words() {
+        let mut said = Said::default();
+        let rows: [(&str, Option<&[u8]>); 5] = [
+            ("using channel 1", None),
+            ("Peer alice authenticated with MS-CHAPv2", Some(b"alice")),
+            (
+                r"Peer DOM\\al authenticated with you authenticated with CHAP",
+                Some(br"DOM\al authenticated with you"),
+            ),
+            ("Peer is gone", None),
+            ("", None),
+        ];
+        for (line, user) in rows {
+            assert_eq!(said.hear(line.as_bytes()).as_deref(), user, "{line}");
+        }
+        assert_eq!(said.last, "Peer is gone");
+        for line in ["pppd: unrecognized option 'nonsense'", "pppd version 2.5.2", "Usage: pppd"] {
+            assert_eq!(said.hear(line.as_bytes()), None);
+        }
+        assert_eq!(said.last, "pppd: unrecognized option 'nonsense'");
+    }
 }

@@ -33,12 +33,15 @@ use crate::accounts::{
     Access, AccessRequest, Answer, Grant, Record, RecordKind, Reply, TerminateCause, Traffic,
 };
 use crate::config::{InterfaceChoice, Prefix, Profile};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::notice::{Failed, Notice, Step};
 use crate::pool::{self, Lease};
 
 /// How often a session that may be idle only so long is looked at in that time.
 const IDLE_LOOKS: u32 = 8;
+
+/// What a peer is told when the driver has no session for it.
+pub(super) const NO_DATA_PATH: &str = "the data path cannot be set up";
 
 /// A session by our ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -212,32 +215,30 @@ impl Reactor<'_> {
         Ok(())
     }
 
+    /// This machine cannot do its part: the peer is told in `words`.
+    pub(super) fn fails_here(&mut self, now: Instant, key: Key, words: &str, error: &Error) {
+        warn!("session {key}: {error}");
+        let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
+        let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
+        self.hang_up_because(now, key, cause, ending);
+    }
+
     /// The call is connected: PPP begins.
     pub(super) fn call_up(&mut self, now: Instant, key: Key, connected: Connected) {
-        let opened = match self.sessions.get(&key) {
-            None => return,
-            Some(session) if session.socket.is_none() => self.open_driver_session(key, false),
-            // RFC 2661 §5.4: the LAC requires sequence numbers, and both ends use them.
-            Some(session) if connected.sequencing_required => {
-                let options = [SocketOption::SendSeq, SocketOption::RecvSeq];
-                let socket = session.socket.as_ref();
-                let set = |option| socket.map_or(Ok(()), |socket| socket.set(option, 1));
-                options.into_iter().try_for_each(set).doing(|| format!("session {key}: sequence numbers"))
-            }
-            Some(_) => Ok(()),
-        };
-        if let Err(error) = opened {
-            let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, "no data path");
-            let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
-            return self.hang_up_because(now, key, cause, ending);
-        }
-        let seed = seed(&mut self.rng);
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        // RFC 2661 §5.4: the LAC requires sequence numbers, and both ends use them.
+        if let Some(socket) = session.socket.as_ref().filter(|_| connected.sequencing_required) {
+            let options = [SocketOption::SendSeq, SocketOption::RecvSeq];
+            let set = options.into_iter().try_for_each(|option| socket.set(option, 1));
+            if let Err(error) = set.doing(|| format!("session {key}: sequence numbers")) {
+                return self.fails_here(now, key, NO_DATA_PATH, &error);
+            }
+        }
         session.speed = connected.tx_bps;
         if session.profile.pppd.is_some() {
             return self.start_pppd(now, key);
         }
-        let mut link = Box::new(Link::new(session.profile.ppp.clone(), seed));
+        let mut link = Box::new(Link::new(session.profile.ppp.clone(), seed(&mut self.rng)));
         // What a caller has proved is taken from the LAC: a stranger could replay what he has overheard.
         let known =
             key.tunnel().and_then(|id| self.tunnels.get(&id)).is_some_and(|tunnel| tunnel.peer.authenticated);
@@ -535,6 +536,9 @@ impl Reactor<'_> {
         // First: frames for a session whose interface has gone would be reported as dropped.
         session.socket = None;
         session.up = None;
+        if let Some(pppd) = session.pppd.take() {
+            pppd.end(&self.netlink);
+        }
         if session.grant.is_some() {
             self.aaa.account(Record {
                 session: session.serial,

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use l2tp_control::wire::{CdnResult, ErrorCode, StopResult};
-use l2tp_control::{By, Cause, Event, Instant, PeerInfo, Request};
+use l2tp_control::{By, Cause, Connected, Event, Instant, PeerInfo, Request};
 use l2tp_data::id::{SessionId, TunnelId};
 use pppol2tp::{TunnelConfig, TunnelSocket};
 use tracing::{debug, warn};
 
 use super::Reactor;
 use super::ending::Ending;
-use super::sessions::Key;
-use crate::accounts::TerminateCause;
+use super::sessions::{Key, NO_DATA_PATH};
 use crate::config::Profile;
 use crate::notice::Notice;
 
@@ -97,7 +96,7 @@ impl Reactor<'_> {
             Event::CallOffered { tunnel, session, request } => {
                 self.call_offered(now, tunnel, session, *request)
             }
-            Event::CallAccepted { .. } => {}
+            Event::CallAccepted { tunnel, session } => self.call_accepted(now, tunnel, session),
             Event::CallUp { tunnel, session, peer_session, connected } => {
                 let key = Key::new(tunnel, session);
                 let (tunnel_id, session_id) = (tunnel.get(), session.get());
@@ -202,15 +201,24 @@ impl Reactor<'_> {
             return self.hang_up(now, key, cause);
         };
         self.new_session(now, key, profile, peer, None, call.calling, call.called);
-        if let Err(error) = self.open_driver_session(key, true) {
-            warn!("session {key}: {error}");
-            let words = "the data path cannot be set up";
-            let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
-            let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
-            return self.hang_up_because(now, key, cause, ending);
+        match self.open_driver_session(key, true) {
+            // It may have ended meanwhile.
+            Ok(()) => drop(self.endpoint.accept(now, tunnel, session)),
+            Err(error) => self.fails_here(now, key, NO_DATA_PATH, &error),
         }
-        // It may have ended meanwhile.
-        let _ = self.endpoint.accept(now, tunnel, session);
+    }
+
+    /// The peer takes our call. Its frames may follow our ICCN at once, so there is a session for them before.
+    fn call_accepted(&mut self, now: Instant, tunnel: TunnelId, session: SessionId) {
+        let key = Key::new(tunnel, session);
+        let Some(entry) = self.sessions.get(&key) else { return };
+        let sequencing_required = entry.profile.require_sequence;
+        let connected = Connected { sequencing_required, ..Connected::default() };
+        match self.open_driver_session(key, false) {
+            // It may have ended meanwhile.
+            Ok(()) => drop(self.endpoint.connected(tunnel, session, connected)),
+            Err(error) => self.fails_here(now, key, NO_DATA_PATH, &error),
+        }
     }
 }
 

@@ -6,9 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, Waker};
 
-use l2tp_control::Cause;
 use l2tp_control::Instant;
-use l2tp_control::wire::{CdnResult, ErrorCode};
 use ppp::Phase;
 use ppp::config::InterfaceId;
 use pppol2tp::{Prefix, SharedConfig};
@@ -16,11 +14,10 @@ use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
 use super::Reactor;
-use super::ending::Ending;
 use super::network::{self, Network, Shared};
 use super::sessions::{Key, Session};
 use super::tunnels::{Tunnel, text};
-use crate::accounts::{Record, RecordKind, TerminateCause, Traffic};
+use crate::accounts::{Record, RecordKind, Traffic};
 use crate::advert::{self, Advertisement, Advertiser};
 use crate::config::{InterfaceChoice, Range};
 use crate::error::{Doing, Result};
@@ -132,10 +129,7 @@ impl Reactor<'_> {
                 // What is up already is of use without it.
                 return warn!("session {key}: there is no IPv6: {error}");
             }
-            let words = "the interface cannot be set up";
-            let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, words);
-            let ending = Ending::here(TerminateCause::NAS_ERROR, error.to_string());
-            return self.hang_up_because(now, key, cause, ending);
+            return self.fails_here(now, key, "the interface cannot be set up", &error);
         }
         let Some(up) = &session.up else { return };
         if let Some(dial) = dial.filter(|_| !dns.is_empty()) {

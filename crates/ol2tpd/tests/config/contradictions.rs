@@ -252,6 +252,11 @@ fn pppd() {
                 "driver: [peer.a] has `ppp = \"pppd\"`, which needs the kernel's driver: write `driver = \"linux\"`",
             ],
         ),
+        (
+            "driver = 'auto'\n[peer.a]\nlocal-address = '10.0.0.1'\nppp = 'pppd'\npppd-path = '/bin/sh'\n\
+             [peer.b]\nlocal-address = '10.0.0.1'\ninterface = 'shared'\n[[user]]\nname = 'u'\npassword = 'p'",
+            &["driver: no driver can do both: [peer.a] has `ppp = \"pppd\"`"],
+        ),
         (&pppd(""), &[]),
         (&pppd("pppd-options = ['debug', 'ms-dns', '10.0.0.1']"), &[]),
         (

@@ -1,5 +1,4 @@
-//! What pppd's plugin openl2tp.so tells: ACCMs, and the user when a session comes up. Whoever wants that has
-//! `plugin openl2tp.so` in `pppd-options`.
+//! The ACCMs that pppd's plugin openl2tp.so tells. Whoever wants them has `plugin openl2tp.so` in `pppd-options`.
 //!
 //! A datagram, all numbers in the machine's order but for ACCMs, which are as on the wire:
 //!
@@ -20,7 +19,6 @@ pub(super) const PATH: &str = "/tmp/openl2tp-event.sock";
 /// The word of `pppd-options` that loads it.
 pub(super) const PLUGIN: &str = "openl2tp.so";
 const SIGNATURE: u32 = 0x6b6c_7831;
-const UP_OR_DOWN: u16 = 1;
 const ACCM: u16 = 2;
 /// No message is longer.
 const MAX: usize = 512;
@@ -30,23 +28,14 @@ mod value {
     pub(super) const TUNNEL_ID: u16 = 0;
     pub(super) const SESSION_ID: u16 = 1;
     pub(super) const ACCM: u16 = 2;
-    pub(super) const USER: u16 = 5;
 }
 
-/// What was told of a session, by our ids.
+/// What the line of a session's LAC has to escape, by our ids.
 #[derive(PartialEq, Eq, Debug)]
-pub(in crate::server) struct Told {
+pub(in crate::server) struct LinkInfo {
     pub(super) tunnel_id: u16,
     pub(super) session_id: u16,
-    pub(super) what: What,
-}
-
-#[derive(PartialEq, Eq, Debug)]
-pub(in crate::server) enum What {
-    /// What a LAC's line has to escape.
-    Accm(Accm),
-    /// Who has logged in.
-    User(Box<[u8]>),
+    pub(super) accm: Accm,
 }
 
 /// The socket; its file goes with it.
@@ -68,14 +57,14 @@ impl Events {
     }
 
     /// Waits for something that makes sense.
-    pub(super) async fn next(&self) -> Told {
+    pub(super) async fn next(&self) -> LinkInfo {
         let mut datagram = [0; MAX];
         loop {
             // The only errors are that there is no memory.
             if let Ok(len) = self.0.recv(&mut datagram).await
-                && let Some(told) = parse(&datagram[..len])
+                && let Some(info) = parse(&datagram[..len])
             {
-                return told;
+                return info;
             }
         }
     }
@@ -88,14 +77,14 @@ impl Drop for Events {
     }
 }
 
-fn parse(datagram: &[u8]) -> Option<Told> {
+fn parse(datagram: &[u8]) -> Option<LinkInfo> {
     let (head, rest) = datagram.split_first_chunk::<8>()?;
     let [s0, s1, s2, s3, k0, k1, l0, l1] = *head;
     let mut rest = rest.get(..usize::from(u16::from_ne_bytes([l0, l1])))?;
-    if u32::from_ne_bytes([s0, s1, s2, s3]) != SIGNATURE {
+    if u32::from_ne_bytes([s0, s1, s2, s3]) != SIGNATURE || u16::from_ne_bytes([k0, k1]) != ACCM {
         return None;
     }
-    let (mut tunnel_id, mut session_id, mut accm, mut user) = (None, None, None, None);
+    let (mut tunnel_id, mut session_id, mut accm) = (None, None, None);
     while let Some((head, values)) = rest.split_first_chunk::<4>() {
         let [t0, t1, l0, l1] = *head;
         let len = usize::from(u16::from_ne_bytes([l0, l1]));
@@ -109,17 +98,11 @@ fn parse(datagram: &[u8]) -> Option<Told> {
                 let receive = receive.try_into().ok()?;
                 accm = Some(Accm { send: u32::from_be_bytes(*send), receive: u32::from_be_bytes(receive) });
             }
-            value::USER => user = value.strip_suffix(&[0]).map(Box::from),
             _ => {}
         }
         rest = values.get(len.next_multiple_of(4)..).unwrap_or_default();
     }
-    let what = match u16::from_ne_bytes([k0, k1]) {
-        ACCM => What::Accm(accm?),
-        UP_OR_DOWN => What::User(user?),
-        _ => return None,
-    };
-    Some(Told { tunnel_id: tunnel_id?, session_id: session_id?, what })
+    Some(LinkInfo { tunnel_id: tunnel_id?, session_id: session_id?, accm: accm? })
 }
 
 #[cfg(test)]
@@ -142,17 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn accms_and_users_are_understood() {
+    fn accms_are_understood() {
         let (tunnel, session) = (1u16.to_ne_bytes(), 2u16.to_ne_bytes());
         let ids: [(u16, &[u8]); 2] = [(value::TUNNEL_ID, &tunnel), (value::SESSION_ID, &session)];
         let accm = [0, 10, 0, 0, 0xff, 0xff, 0xff, 0xff];
-        let told = |what| Some(Told { tunnel_id: 1, session_id: 2, what });
-        let full = message(ACCM, &[ids[0], ids[1], (value::ACCM, &accm)]);
-        assert_eq!(parse(&full), told(What::Accm(Accm { send: 0x000a_0000, receive: u32::MAX })));
-        let user = message(UP_OR_DOWN, &[ids[0], ids[1], (6, &[1]), (value::USER, b"alice\0")]);
-        assert_eq!(parse(&user), told(What::User(b"alice".as_slice().into())));
-        assert_eq!(parse(&message(UP_OR_DOWN, &ids)), None);
-        assert_eq!(parse(&message(ACCM, &[(value::ACCM, &accm)])), None);
+        let values = [(6, &[1][..]), ids[0], ids[1], (value::ACCM, &accm)];
+        let full = message(ACCM, &values);
+        let accm = Accm { send: 0x000a_0000, receive: u32::MAX };
+        assert_eq!(parse(&full), Some(LinkInfo { tunnel_id: 1, session_id: 2, accm }));
+        assert_eq!(parse(&message(ACCM + 1, &values)), None);
+        assert_eq!(parse(&message(ACCM, &values[2..])), None);
         // Cut anywhere, it is nothing or the same.
         for len in 0..full.len() {
             assert_eq!(parse(&full[..len]), None, "{len}");

@@ -1,5 +1,8 @@
 //! Why pppd has ended, by its exit code (pppd(8), EXIT STATUS).
 
+use std::io;
+use std::process::ExitStatus;
+
 use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode};
 use l2tp_control::{Cause, PppCause};
 
@@ -105,19 +108,14 @@ const ROWS: [Row; 22] = [
     ),
 ];
 
-/// What the peer is told, and why the session ends: by the exit code or the signal, or why there is none of
-/// them, and the last line that pppd has written.
-pub(super) fn ending(
-    status: Result<(Option<i32>, Option<i32>), String>,
-    last: &str,
-) -> (Cause<CdnResult>, Ending) {
+/// What the peer is told, and why the session ends: by pppd's exit code, or the signal that killed it, and the last
+/// line that it has written.
+pub(super) fn ending(status: &io::Result<ExitStatus>, last: &str) -> (Cause<CdnResult>, Ending) {
     let words = match status {
-        Ok((Some(code), _)) => match ROWS.iter().find(|row| row.code == code) {
+        Ok(status) => match status.code().and_then(|code| ROWS.iter().find(|row| row.code == code)) {
             Some(row) => return of_row(row, last),
-            None => format!("pppd failed with exit code {code}, which pppd(8) does not know"),
+            None => format!("pppd failed: {status}"),
         },
-        Ok((None, Some(signal))) => format!("pppd was killed by signal {signal}"),
-        Ok((None, None)) => "pppd has ended".into(),
         Err(error) => format!("waiting for pppd: {error}"),
     };
     (broken(), Ending::here(TerminateCause::NAS_ERROR, words))
@@ -146,6 +144,8 @@ fn broken() -> Cause<CdnResult> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
             (99, Failed::Local, CdnResult::GENERAL_ERROR, None),
         ];
         for (code, failure, result, ppp) in rows {
-            let (cause, ending) = ending(Ok((Some(code), None)), "");
+            let (cause, ending) = ending(&Ok(ExitStatus::from_raw(code << 8)), "");
             assert_eq!((ending.failure, cause.result), (failure, result), "{code}");
             assert_eq!(cause.ppp.map(|ppp| ppp.code), ppp, "{code}");
             assert!(ending.why.contains(&code.to_string()), "{}", ending.why);
@@ -178,10 +178,10 @@ mod tests {
 
     #[test]
     fn a_signal_and_the_last_words_are_told() {
-        let (cause, killed) = ending(Ok((None, Some(9))), "");
+        let (cause, killed) = ending(&Ok(ExitStatus::from_raw(9)), "");
         assert_eq!(cause.result, CdnResult::GENERAL_ERROR);
-        assert_eq!(killed.why, "pppd was killed by signal 9");
-        let (_, wrong) = ending(Ok((Some(2), None)), "pppd: unrecognized option 'nonsense'");
+        assert_eq!(killed.why, "pppd failed: signal: 9 (SIGKILL)");
+        let (_, wrong) = ending(&Ok(ExitStatus::from_raw(2 << 8)), "pppd: unrecognized option 'nonsense'");
         assert_eq!(
             wrong.why,
             "pppd: its options are wrong (exit code 2): pppd: unrecognized option 'nonsense'"
