@@ -5,7 +5,7 @@
 //!  Link × sessions ┴─ data messages ────►
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -87,7 +87,7 @@ pub struct Clients {
     start: StdInstant,
     /// Tunnels begun, and those of them that are neither up nor over.
     begun: usize,
-    opening: usize,
+    opening: BTreeSet<TunnelId>,
     /// Sessions that have an address now.
     pub up: usize,
     /// Sessions and tunnels that have ended, with the reason of the last one.
@@ -130,7 +130,7 @@ impl Clients {
             paths: BTreeMap::new(),
             start: StdInstant::now(),
             begun: 0,
-            opening: 0,
+            opening: BTreeSet::new(),
             up: 0,
             failed: 0,
             why: String::new(),
@@ -156,7 +156,7 @@ impl Clients {
         let end = StdInstant::now() + patience;
         loop {
             let now = self.now();
-            while self.begun < self.load.tunnels && self.opening < OPENING {
+            while self.begun < self.load.tunnels && self.opening.len() < OPENING {
                 self.open(now);
             }
             self.pump(now)?;
@@ -192,7 +192,7 @@ impl Clients {
         let path = Path { socket: socket as u32, local: None, peer: self.load.server };
         match self.endpoint.connect(now, Connect { path, policy: self.policy.clone() }) {
             Ok(tunnel) => {
-                self.opening += 1;
+                self.opening.insert(tunnel);
                 self.paths.insert(tunnel, path);
             }
             Err(error) => self.fail(error.to_string()),
@@ -317,7 +317,7 @@ impl Clients {
     fn control_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::TunnelUp { tunnel, .. } => {
-                self.opening -= 1;
+                self.opening.remove(&tunnel);
                 for _ in 0..self.load.sessions_per_tunnel {
                     let request = Request::Incoming(Incoming::default());
                     let proxy = self.load.proxy.clone().map(Box::new);
@@ -355,9 +355,7 @@ impl Clients {
             }
             Event::TunnelDown { tunnel, reason, .. } => {
                 let ids: Vec<_> = self.sessions.keys().filter(|ids| ids.0 == tunnel).copied().collect();
-                if ids.is_empty() {
-                    self.opening = self.opening.saturating_sub(1);
-                }
+                self.opening.remove(&tunnel);
                 ids.into_iter().for_each(|ids| self.end(ids));
                 self.paths.remove(&tunnel);
                 self.fail(reason.to_string());

@@ -194,7 +194,7 @@ impl Pppds {
         let socket = session.socket.as_ref().and_then(|socket| socket.descriptor());
         let socket = socket.ok_or_else(|| Error::Gone("the kernel's session has gone".into()))?;
         self.watch(settings)?;
-        let doing = || format!("starting {}", settings.path.display());
+        let doing = || format!("starting {} (pppd-path)", settings.path.display());
         let (reader, writer) = io::pipe().doing(doing)?;
         let mut command = Command::new(&settings.path);
         command.args(arguments::of(session, offer)).args(&settings.options);
@@ -206,6 +206,7 @@ impl Pppds {
         let (told, session) = (self.told.clone(), session.serial);
         // A daemon that has ended does not want to know.
         let tell = move |what| drop(told.send(Told { session, what }));
+        while self.tasks.try_join_next().is_some() {}
         self.tasks.spawn(run(child, said, stop, tell));
         Ok(Pppd { goes_on: Some(goes_on), index: None })
     }
@@ -252,9 +253,13 @@ async fn run(mut child: Child, pipe: pipe::Receiver, mut stop: oneshot::Receiver
         }
     };
     group.release();
-    while open && let Ok(Ok(Some(line))) = timeout(LAST_WORDS, lines.next_segment()).await {
-        said.hear(&line);
-    }
+    let rest = async {
+        while open && let Ok(Some(line)) = lines.next_segment().await {
+            said.hear(&line);
+        }
+    };
+    // Its scripts may hold the pipe open.
+    let _ = timeout(LAST_WORDS, rest).await;
     tell(What::Ended { status, last: said.last });
 }
 
@@ -314,6 +319,7 @@ impl Reactor<'_> {
         if let Some(dial) = session.dial {
             self.dial_step(dial, Step::Link);
         }
+        self.arm(key);
     }
 
     pub(super) fn pppd_told(&mut self, told: Told) {

@@ -296,7 +296,7 @@ impl Reactor<'_> {
         self.arm(key);
     }
 
-    fn arm(&mut self, key: Key) {
+    pub(super) fn arm(&mut self, key: Key) {
         let Some(session) = self.sessions.get(&key) else { return };
         let link = session.link.as_ref().and_then(|link| link.poll_timeout()).map(|(at, _)| at);
         self.timers.arm(session.timer, link.into_iter().chain(session.next_look()).min());
@@ -324,8 +324,10 @@ impl Reactor<'_> {
         if let Some(ending) = session.limit(now) {
             let why = ending.why.clone();
             session.ending = Some(Box::new(ending));
-            if let Some(link) = &mut session.link {
-                link.close(now, &why);
+            match (&mut session.link, &mut session.pppd) {
+                (Some(link), _) => link.close(now, &why),
+                (None, Some(pppd)) => pppd.stop(),
+                (None, None) => {}
             }
         }
         self.arm(key);
@@ -592,10 +594,9 @@ impl Session {
         (stats.rx(Rx::Packets) > received, stats.tx(Tx::Packets) > sent)
     }
 
-    /// How long the session may last, and how long without IP traffic.
+    /// How long the session may last, and how long without IP traffic. pppd sees to them itself.
     fn limits(&self) -> (Option<Duration>, Option<Duration>) {
         if self.profile.pppd.is_some() {
-            // pppd sees to them.
             return (None, None);
         }
         let grant = self.grant.as_deref();
@@ -604,27 +605,43 @@ impl Session {
         (session, idle)
     }
 
+    /// When pppd has to have come up: it would let a peer negotiate for ever.
+    fn login_until(&self) -> Option<Instant> {
+        let logs_in = self.pppd.is_some() && self.up.is_none();
+        logs_in.then(|| self.since + self.profile.ppp.authentication_time)
+    }
+
     /// When to look whether a limit is reached. That of idleness is looked at more often: traffic counts
     /// from the look that finds it.
     fn next_look(&self) -> Option<Instant> {
-        let up = self.up.as_ref().filter(|_| self.ending.is_none())?.since;
+        if self.ending.is_some() {
+            return None;
+        }
+        let Some(up) = &self.up else { return self.login_until() };
         let (session, idle) = self.limits();
         let idle = idle.map(|time| {
             let often = (time / IDLE_LOOKS).max(Duration::from_secs(1));
-            (up.max(self.activity.busy) + time).min(up.max(self.activity.looked) + often)
+            (up.since.max(self.activity.busy) + time).min(up.since.max(self.activity.looked) + often)
         });
-        session.map(|time| up + time).into_iter().chain(idle).min()
+        session.map(|time| up.since + time).into_iter().chain(idle).min()
     }
 
     /// The limit that is reached, and how it ends the session.
     fn limit(&self, now: Instant) -> Option<Ending> {
-        let up = self.up.as_ref().filter(|_| self.ending.is_none())?.since;
+        if self.ending.is_some() {
+            return None;
+        }
+        let over = |at: Instant| at <= now;
+        let Some(up) = &self.up else {
+            let why = "pppd has no addresses in time (authentication-time)".into();
+            let (cause, failure) = (TerminateCause::USER_ERROR, Failed::Silence);
+            return self.login_until().is_some_and(over).then_some(Ending { cause, failure, why });
+        };
         let (session, idle) = self.limits();
-        let over = |since: Instant, limit: Option<Duration>| limit.is_some_and(|time| since + time <= now);
-        if over(up, session) {
+        if session.is_some_and(|time| over(up.since + time)) {
             return Some(Ending::here(TerminateCause::SESSION_TIMEOUT, "its time is up (session-timeout)"));
         }
-        over(up.max(self.activity.busy), idle)
+        idle.is_some_and(|time| over(up.since.max(self.activity.busy) + time))
             .then(|| Ending::here(TerminateCause::IDLE_TIMEOUT, "it was idle (idle-timeout)"))
     }
 
