@@ -328,6 +328,22 @@ fn uml_pppd_has_a_wrong_option() {
 }
 
 #[test]
+fn uml_pppd_knows_the_address() {
+    let lan = Lan::new().expect("a network");
+    let called = guest(&lan, 2);
+    called.run(&format!("sed -i 's/\\*$/{}/' /etc/ppp/chap-secrets", INNER.1)).expect("an address");
+    let configuration = serve("linux", called.address, PPPD).replace("pool = \"inner\"\n", "");
+    let server = GuestDaemon::serve(&called, &configuration).expect("a server");
+    let configuration = connect("user", called.address, OWN);
+    let client =
+        Daemon::start(&lan.here, &["connect", "-c", "FILE", "peer"], &configuration).expect("a client");
+    up(|wanted| server.told(wanted), INNER).expect("the server is told");
+    up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
+    client.stop().expect("a good end");
+    server.stop().expect("a good end");
+}
+
+#[test]
 fn uml_pppd_waits_for_ever() {
     let lan = Lan::new().expect("a network");
     let [caller, called] = [2, 3].map(|host| guest(&lan, host));

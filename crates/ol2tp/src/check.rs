@@ -60,13 +60,14 @@ fn who(peer: &Peer) -> String {
         (Some(_), true) => "have to know the secret",
         (Some(_), false) => "need not know the secret",
     };
-    let auth = if profile.ppp.require.is_empty() {
-        "users need not log in".into()
-    } else {
-        format!("users log in by {}", methods(&profile.ppp.require))
+    let pppd = profile.pppd.is_some();
+    let auth = match &*profile.ppp.require {
+        [] => "users need not log in".into(),
+        required => format!("users log in {}by {}", if pppd { "to pppd " } else { "" }, methods(required)),
     };
     let ipv4 = match (profile.local_address, &profile.pool) {
         (None, _) => "no IPv4".into(),
+        (Some(_), None) if pppd => "IPv4 for users with an address in pppd's secrets".into(),
         (Some(_), None) => "IPv4 for users with an address of their own".into(),
         (Some(_), Some(pool)) => format!("IPv4 out of pool {pool}"),
     };

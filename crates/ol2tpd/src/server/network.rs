@@ -23,7 +23,7 @@ use super::up::SHARED_ID;
 use crate::advert;
 use crate::config::{Dial, InterfaceChoice, Profile};
 use crate::error::{Doing, Error, Result};
-use crate::pool::{self, Pools};
+use crate::pool::{self, Lease, Pools};
 use crate::routes::{self, Routes};
 use crate::serve::readable;
 
@@ -134,10 +134,12 @@ pub(super) fn server_offer(
         })
         .collect();
     let two = |list: &[Ipv4Addr]| [list.first().copied(), list.get(1).copied()];
-    let ipv4 = profile.local_address.zip(session.ipv4.as_ref()).map(|(local, lease)| ppp::config::Ipv4 {
+    // pppd may know an address for the peer where there is none here.
+    let local = profile.local_address.filter(|_| session.ipv4.is_some() || profile.pppd.is_some());
+    let ipv4 = local.map(|local| ppp::config::Ipv4 {
         local,
         accept_local: false,
-        peer: Some(lease.address()),
+        peer: session.ipv4.as_ref().map(Lease::address),
         dns: two(&dns),
         nbns: two(&profile.nbns),
         want_dns: false,

@@ -435,7 +435,21 @@ fn addresses(all: &[InterfaceAddress], name: &str, ipv4: bool) -> Option<(IpAddr
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Settings;
+    use crate::server::fit;
+
+    #[test]
+    fn a_reload_cannot_change_the_driver() {
+        let text =
+            "driver = 'linux'\n[peer.a]\nlocal-address = '10.9.0.1'\nppp = 'pppd'\npppd-path = '/bin/sh'\n";
+        let settings = || Settings::parse(Path::new("f"), text).unwrap().settings;
+        assert!(fit(settings(), "linux").is_ok());
+        let why = fit(settings(), "user").unwrap_err();
+        assert!(why.contains("[peer.a]") && why.ends_with("on driver `user`: start it anew"), "{why}");
+    }
 
     #[test]
     fn its_log_tells_the_user_and_the_last_words() {

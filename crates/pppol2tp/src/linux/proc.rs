@@ -29,6 +29,8 @@ fn parse(text: &str) -> BTreeMap<(u16, u16), Told> {
             && let Some(found) = lines.nth(1).and_then(counts)
         {
             let interface = lines.peek().and_then(|line| line.strip_prefix("   interface "));
+            // What the kernel writes of one that has no unit.
+            let interface = interface.filter(|name| *name != "(null)");
             told.insert(ids, Told { interface: interface.map(str::to_owned), ..found });
         }
     }
@@ -63,10 +65,13 @@ mod tests {
              TUNNEL 'tunl 1', Y 2\n 00000000 2/32/0 3/60/0\n\
              \x20 SESSION 'sess 1/10' 7F000001/1701 0001/000A -> 0002/0014 3 Y\n\
              \x20  0/0/-/S/LAC 00000000 0\n\x20  65535/7 2/32/0 3/60/0\n\x20  interface ppp0\n\
+             \x20 SESSION 'sess 1/12' 7F000001/1701 0001/000C -> 0002/0016 1 Y\n\
+             \x20  0/0/-/-/LAC 00000000 0\n\x20  1/2 0/0/0 0/0/0\n\x20  interface (null)\n\
              \x20 SESSION 'sess 1/11' 7F000001/1701 0001/000B -> 0002/0015 1 Y\n\
              \x20  0/0/-/-/LAC 00000000 0\n\x20  junk\n";
         let told = Told { nr: 65535, ns: 7, interface: Some("ppp0".into()) };
-        assert_eq!(parse(text), BTreeMap::from([((1, 10), told)]));
+        let alone = Told { nr: 1, ns: 2, interface: None };
+        assert_eq!(parse(text), BTreeMap::from([((1, 10), told), ((1, 12), alone)]));
         assert_eq!(
             parse("  SESSION 'sess 1/10' 7F000001/1701 0001/000A -> 0002/0014 3 Y\n"),
             BTreeMap::new()

@@ -180,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn pppd_may_know_the_address() {
+        let settings = settings("");
+        let ipv4 = ppp::config::Ipv4 { local: [10, 9, 0, 1].into(), ..ppp::config::Ipv4::default() };
+        let offer = Network { ipv4: Some(ipv4), ipv6: None };
+        let words = words(&settings.peers[0].profile, false, 1, 2, &offer).join(" ");
+        assert!(words.contains(" 10.9.0.1: "), "{words}");
+    }
+
+    #[test]
     fn a_client_takes_what_it_is_given_and_keeps_its_password_to_itself() {
         let settings =
             settings("user = 'n\"'\npassword = 'sesame'\nauth = ['chap']\ninterface-name = 'office'");
