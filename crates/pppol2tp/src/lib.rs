@@ -27,6 +27,7 @@ pub mod netlink;
 pub mod user;
 
 mod auto;
+mod connect;
 mod proc;
 #[allow(unsafe_code)]
 mod sys;

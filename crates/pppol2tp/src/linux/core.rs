@@ -3,14 +3,14 @@
 //! Locks are taken in this order: the registry, an inbox, a session's state, a tunnel's sockets.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use l2tp_data::id::{SessionId, TunnelId};
 use l2tp_data::proc::bucket;
-use l2tp_data::rules::{self, Descriptor, SocketOption, TunnelState, View};
+use l2tp_data::rules::SocketOption;
 use nix::net::if_::if_nametoindex;
 
 use super::failed;
@@ -18,6 +18,7 @@ use super::proc::{self, Told};
 use super::session::Session;
 use super::tunnel::Tunnel;
 use super::udp::Udp;
+use crate::connect;
 use crate::netlink::Netlink;
 use crate::user::Mode;
 use crate::{DebugMask, Result, SessionInfo, Snapshot, SocketInfo, TunnelInfo};
@@ -52,7 +53,7 @@ const CLOSING: Duration = Duration::from_millis(200);
 
 /// Connects; again for a while as long as the id is taken: the kernel ends in its own time what was closed,
 /// and tells nobody when that is done.
-pub(super) fn connect<T>(connect: impl Fn() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn patiently<T>(connect: impl Fn() -> io::Result<T>) -> io::Result<T> {
     let end = Instant::now() + CLOSING;
     loop {
         match connect() {
@@ -78,34 +79,17 @@ impl Registry {
     }
 }
 
-/// What the rules of `connect` ask: of the tunnel of this handle, or of a session.
-pub(super) struct Facts<'a> {
-    pub(super) registry: &'a Registry,
-    pub(super) handle: Option<&'a Arc<Udp>>,
-}
-
-impl View for Facts<'_> {
-    fn descriptor(&self, _: i32, tunnel: TunnelId) -> Descriptor {
-        let Some(handle) = self.handle else { return Descriptor::Bad };
-        match self.registry.tunnels.get(&tunnel.get()) {
-            Some(known) if known.tunnel.is_of(handle) => Descriptor::ThisTunnel,
-            _ => Descriptor::Plain,
-        }
+impl connect::Known for Known {
+    fn peer_id(&self) -> u16 {
+        self.tunnel.peer_id.load(Relaxed)
     }
 
-    fn tunnel(&self, tunnel: TunnelId) -> Option<rules::Tunnel> {
-        let known = self.registry.tunnels.get(&tunnel.get())?;
-        let peer_tunnel = known.tunnel.peer_id.load(Relaxed);
-        Some(rules::Tunnel { state: TunnelState::Open, peer_tunnel })
+    fn peer(&self) -> SocketAddr {
+        self.tunnel.peer
     }
 
-    fn has_session(&self, tunnel: TunnelId, session: SessionId) -> bool {
-        let known = self.registry.tunnels.get(&tunnel.get());
-        known.is_some_and(|known| known.sessions.contains_key(&session.get()))
-    }
-
-    fn several_tunnels_per_socket(&self) -> bool {
-        true
+    fn has_session(&self, id: u16) -> bool {
+        self.sessions.contains_key(&id)
     }
 }
 

@@ -7,18 +7,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use l2tp_data::rules::{self, Accepted, Connect, SOL_PPPOL2TP, Target};
+use l2tp_data::rules::{self, SOL_PPPOL2TP, Target};
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::core::{Core, Facts, connect, lock};
+use super::core::{Core, lock, patiently};
 use super::inbox::{FRAME, Source, read, token};
 use super::tunnel::Tunnel;
 use super::udp::until;
 use super::unit::{self, Bound};
 use super::watch::{END, READ, Watch, always};
 use super::{failed, probe, sys as ppp};
-use crate::user::session::{MAX_FRAME, copy, explain};
-use crate::{Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Stats, Unit, UnitConfig, sys};
+use crate::user::session::{MAX_FRAME, copy};
+use crate::{
+    Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Stats, Unit, UnitConfig, connect, sys,
+};
 
 /// How many frames that wait at the session socket are taken along when its channel is opened.
 const WAITING: usize = 256;
@@ -238,31 +240,14 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn connect(core: Arc<Core>, ids: SessionIds) -> Result<Self> {
-        let explain = |errno| explain(errno, &ids);
-        if ids.session_id == 0 && ids.peer_session_id == 0 {
-            // Without session ids it would be a management socket, which is made from a UDP socket.
-            return Err(explain(Errno::Inval));
-        }
         let mut registry = core.registry();
-        let request = Connect {
-            s_tunnel: ids.tunnel_id,
-            s_session: ids.session_id,
-            d_tunnel: ids.peer_tunnel_id,
-            d_session: ids.peer_session_id,
-            ..Connect::default()
-        };
-        let facts = Facts { registry: &registry, handle: None };
-        let peer_tunnel_id = match rules::connect(&request, &facts).map_err(explain)? {
-            Accepted::Session { peer_tunnel, .. } => peer_tunnel,
-            Accepted::Management { .. } => return Err(explain(Errno::Inval)),
-        };
-        let serial = registry.birth();
-        let known = registry.tunnels.get(&ids.tunnel_id).ok_or_else(|| explain(Errno::NoEnt))?;
+        let (known, peer_tunnel_id) = connect::session(&registry.tunnels, &ids)?;
         let tunnel = known.tunnel.clone();
+        let serial = registry.birth();
         let address = tunnel.address(ids.session_id, peer_tunnel_id, ids.peer_session_id)?;
         let socket = ppp::socket().map_err(|error| failed("opening a session socket", &error))?;
         let SessionIds { tunnel_id, session_id, .. } = ids;
-        connect(|| ppp::connect(socket.as_fd(), &address)).map_err(|error| {
+        patiently(|| ppp::connect(socket.as_fd(), &address)).map_err(|error| {
             failed(format_args!("connecting session {session_id} of tunnel {tunnel_id}"), &error)
         })?;
         tunnel.peer_id.store(peer_tunnel_id, Relaxed);

@@ -11,20 +11,18 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use l2tp_data::rules::{self, Accepted, Connect};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
-use super::core::{Core, Facts, Known, Registry, connect, lock};
+use super::core::{Core, Known, Registry, lock, patiently};
 use super::failed;
 use super::inbox::Inbox;
 use super::tunnel::{self, Sockets, Tunnel};
 use super::watch::{READ, Watch};
 use crate::sys::{self, Destination, Outgoing, SendBatch};
-use crate::user::tunnel::explain;
 use crate::user::udp::{canonical, check};
-use crate::{Errno, Error, PassedUp, Result, TunnelConfig, TunnelSocket, UdpHandle};
+use crate::{Errno, Error, PassedUp, Result, TunnelConfig, TunnelSocket, UdpHandle, connect};
 
 /// What a socket's buffer should hold: a burst of control messages of thousands of peers.
 const BUFFER: i32 = 4 << 20;
@@ -158,7 +156,7 @@ impl Udp {
         if let Some(on) = whole {
             dont_fragment(socket, peer.is_ipv6(), on)?;
         }
-        let management = connect(|| Sockets::connect(socket, peer, id, peer_id))
+        let management = patiently(|| Sockets::connect(socket, peer, id, peer_id))
             .map_err(|error| tunnel::refused(id, &error))?;
         let watched = self.datagrams.add(socket, id.into(), READ);
         watched.map_err(|error| failed("watching the socket of a tunnel", &error))?;
@@ -263,21 +261,11 @@ impl Handle {
         let Self { udp, .. } = self;
         let peer = canonical(config.peer);
         self.check(config, peer)?;
-        let request =
-            Connect { s_tunnel: config.tunnel_id, d_tunnel: config.peer_tunnel_id, ..Connect::default() };
-        let accepted = rules::connect(&request, &Facts { registry, handle: Some(udp) });
-        let (existing, peer_id) = match accepted.map_err(|errno| explain(errno, config.tunnel_id))? {
-            Accepted::Management { existing, peer_tunnel, .. } => (existing, peer_tunnel),
-            Accepted::Session { .. } => return Err(Errno::Inval.into()),
-        };
-        if let Some(known) = registry.tunnels.get(&config.tunnel_id).filter(|_| existing) {
-            let tunnel = known.tunnel.clone();
-            if tunnel.peer != peer {
-                let message = format!("tunnel {} has the peer {}, not {peer}", tunnel.id, tunnel.peer);
-                return Err(Error::new(Errno::Inval, message));
-            }
+        let is_ours = |known: &Known| known.tunnel.is_of(udp);
+        let (known, peer_id) = connect::tunnel(&registry.tunnels, config, peer, &is_ours)?;
+        if let Some(Known { tunnel, .. }) = known {
             tunnel.learn_peer_id(peer_id)?;
-            return Ok(tunnel);
+            return Ok(tunnel.clone());
         }
         let mut inbox = lock(&udp.inbox);
         let sockets = udp.open(&mut inbox, config, peer, peer_id)?;

@@ -4,13 +4,12 @@
 //! while it waits for them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard};
 
-use l2tp_data::id::{SessionId, TunnelId};
 use l2tp_data::proc::bucket;
-use l2tp_data::rules::{self, Descriptor, TunnelState, View};
 use l2tp_data::stats::Stats;
 
 use super::down::Down;
@@ -19,6 +18,7 @@ use super::state::{Interface, Session, Tunnel, Udp, lock};
 use super::up::Up;
 use super::worker::{self, Mailbox};
 use super::{Config, Mode};
+use crate::connect;
 use crate::netlink::Netlink;
 use crate::{DebugMask, Error, Result, SessionInfo, Snapshot, SocketInfo, TunnelInfo};
 
@@ -79,35 +79,17 @@ impl Registry {
     }
 }
 
-/// What the rules of `connect` ask of this home. `socket` is the UDP socket of a management
-/// socket's connect.
-pub(super) struct Facts<'a> {
-    pub(super) registry: &'a Registry,
-    pub(super) socket: Option<&'a Udp>,
-}
-
-impl View for Facts<'_> {
-    fn descriptor(&self, _: i32, tunnel: TunnelId) -> Descriptor {
-        let Some(udp) = self.socket else { return Descriptor::Bad };
-        match self.registry.tunnels.get(&tunnel.get()) {
-            Some(known) if known.tunnel.udp_slot == udp.slot => Descriptor::ThisTunnel,
-            _ => Descriptor::Plain,
-        }
+impl connect::Known for Known {
+    fn peer_id(&self) -> u16 {
+        self.tunnel.peer_id.load(Relaxed)
     }
 
-    fn tunnel(&self, tunnel: TunnelId) -> Option<rules::Tunnel> {
-        let known = self.registry.tunnels.get(&tunnel.get())?;
-        let peer_tunnel = known.tunnel.peer_id.load(Relaxed);
-        Some(rules::Tunnel { state: TunnelState::Open, peer_tunnel })
+    fn peer(&self) -> SocketAddr {
+        self.tunnel.peer
     }
 
-    fn has_session(&self, tunnel: TunnelId, session: SessionId) -> bool {
-        let known = self.registry.tunnels.get(&tunnel.get());
-        known.is_some_and(|known| known.sessions.contains_key(&session.get()))
-    }
-
-    fn several_tunnels_per_socket(&self) -> bool {
-        true
+    fn has_session(&self, id: u16) -> bool {
+        self.sessions.contains_key(&id)
     }
 }
 

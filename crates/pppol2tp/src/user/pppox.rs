@@ -14,9 +14,10 @@ use l2tp_data::rules::{self, Accepted, Action, Connect, Descriptor, SockAddr, So
 use l2tp_data::stats::{self, IOC_STATS_LEN};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::core::{Core, Facts, Known};
+use super::core::{Core, Known, Registry};
 use super::state::Udp;
 use super::{UserDriver, session, tunnel, udp};
+use crate::connect::Facts;
 use crate::{
     Errno, Error, Result, SessionIds, SessionSocket, TunnelConfig, TunnelSocket, Unit, UnitConfig, sys,
 };
@@ -62,12 +63,16 @@ impl UserDriver {
 /// What the rules of `connect` ask.
 struct Asked<'a> {
     socket: Socket,
-    facts: Facts<'a>,
+    registry: &'a Registry,
 }
 
 impl Asked<'_> {
+    fn facts(&self) -> Facts<'_, Known> {
+        Facts { tunnels: &self.registry.tunnels, is_ours: None }
+    }
+
     fn udp(&self, fd: i32) -> Option<&Arc<Udp>> {
-        self.facts.registry.sockets.values().find(|udp| udp.socket.as_raw_fd() == fd)
+        self.registry.sockets.values().find(|udp| udp.socket.as_raw_fd() == fd)
     }
 }
 
@@ -85,7 +90,7 @@ impl View for Asked<'_> {
                 other => other,
             };
         };
-        let tunnels = &self.facts.registry.tunnels;
+        let tunnels = &self.registry.tunnels;
         let serves = |known: &Known| known.tunnel.udp_slot == udp.slot;
         if tunnels.get(&tunnel.get()).is_some_and(serves) {
             Descriptor::ThisTunnel
@@ -97,11 +102,11 @@ impl View for Asked<'_> {
     }
 
     fn tunnel(&self, tunnel: TunnelId) -> Option<rules::Tunnel> {
-        self.facts.tunnel(tunnel)
+        self.facts().tunnel(tunnel)
     }
 
     fn has_session(&self, tunnel: TunnelId, session: SessionId) -> bool {
-        self.facts.has_session(tunnel, session)
+        self.facts().has_session(tunnel, session)
     }
 }
 
@@ -163,7 +168,7 @@ impl PppoxSocket {
         let SockAddr { peer, request, .. } = SockAddr::decode(address)?;
         let core = self.core.clone();
         let registry = core.registry();
-        let asked = Asked { socket: self.state(), facts: Facts { registry: &registry, socket: None } };
+        let asked = Asked { socket: self.state(), registry: &registry };
         let connected = match rules::connect(&request, &asked)? {
             Accepted::Management { tunnel, peer_tunnel, .. } => {
                 let udp = asked.udp(request.fd).ok_or(Errno::BadF)?.clone();

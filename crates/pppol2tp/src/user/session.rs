@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering:
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use l2tp_data::rules::{self, Accepted, Connect, Target};
+use l2tp_data::rules::{self, Target};
 use l2tp_data::session::{SendSeq, Transmit};
 use l2tp_data::stats::Stats;
 
-use super::core::{Core, Facts};
+use super::core::Core;
 use super::queue::Inbox;
 use super::state::{Options, Session, lock};
 use super::unit;
 use super::up::Up;
-use crate::{Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Unit, UnitConfig};
+use crate::{Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Unit, UnitConfig, connect};
 
 /// The longest frame that fits into a datagram with its headers.
 pub(crate) const MAX_FRAME: usize = 65_000;
@@ -27,29 +27,10 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn connect(core: Arc<Core>, ids: SessionIds) -> Result<Self> {
-        let explain = |errno| explain(errno, &ids);
-        if ids.session_id == 0 && ids.peer_session_id == 0 {
-            // Without session ids it would be a management socket, which is made from a UDP socket.
-            return Err(explain(Errno::Inval));
-        }
         let mut registry = core.registry();
-        let request = Connect {
-            s_tunnel: ids.tunnel_id,
-            s_session: ids.session_id,
-            d_tunnel: ids.peer_tunnel_id,
-            d_session: ids.peer_session_id,
-            ..Connect::default()
-        };
-        let facts = Facts { registry: &registry, socket: None };
-        let peer_tunnel_id = match rules::connect(&request, &facts).map_err(explain)? {
-            Accepted::Session { peer_tunnel, .. } => peer_tunnel,
-            Accepted::Management { .. } => return Err(explain(Errno::Inval)),
-        };
-        let tunnel = match registry.tunnels.get(&ids.tunnel_id) {
-            Some(known) => known.tunnel.clone(),
-            None => return Err(explain(Errno::NoEnt)),
-        };
-        let udp = tunnel.udp.upgrade().ok_or_else(|| explain(Errno::BadF))?;
+        let (known, peer_tunnel_id) = connect::session(&registry.tunnels, &ids)?;
+        let tunnel = known.tunnel.clone();
+        let udp = tunnel.udp.upgrade().ok_or(Errno::BadF)?;
         core.learn_peer_id(&tunnel, peer_tunnel_id)?;
         let session = Arc::new(Session {
             slot: registry.session_slots.get(),
@@ -98,27 +79,6 @@ pub(super) fn alive(session: &Session) -> Result<()> {
         Errno::NotConn,
         format!("{session} has ended with its tunnel; close it and make a new one"),
     ))
-}
-
-pub(crate) fn explain(errno: Errno, ids: &SessionIds) -> Error {
-    let SessionIds { tunnel_id, session_id, peer_session_id, .. } = *ids;
-    match errno {
-        Errno::Inval => {
-            let message = format!(
-                "tunnel {tunnel_id} and session ids {session_id} (ours) and {peer_session_id} (the peer's) have to be 1 to 65535"
-            );
-            Error::new(errno, message)
-        }
-        Errno::NoEnt => Error::new(
-            errno,
-            format!("there is no tunnel {tunnel_id}; make it first with a management socket"),
-        ),
-        Errno::Exist => Error::new(
-            errno,
-            format!("tunnel {tunnel_id} has a session {session_id} already; take another id"),
-        ),
-        errno => errno.into(),
-    }
 }
 
 /// Posts a caller's frame to the thread that owns the transmit half.

@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use l2tp_data::rules::{self, Accepted, Connect, Target};
+use l2tp_data::rules::{self, Target};
 use l2tp_data::stats::Stats;
 
-use super::core::{Core, Facts, Known};
+use super::core::{Core, Known};
 use super::state::{Counter, Tunnel, Udp};
 use super::udp::canonical;
 use crate::sys::Destination;
-use crate::{DebugMask, Errno, Error, Result, SocketOption, TunnelConfig, TunnelSocket};
+use crate::{DebugMask, Errno, Error, Result, SocketOption, TunnelConfig, TunnelSocket, connect};
 
 /// A management socket of a tunnel.
 pub(super) struct Socket {
@@ -34,19 +34,10 @@ impl Socket {
             return Err(Error::new(Errno::Inval, message));
         }
         let mut registry = core.registry();
-        let request =
-            Connect { s_tunnel: config.tunnel_id, d_tunnel: config.peer_tunnel_id, ..Connect::default() };
-        let accepted = rules::connect(&request, &Facts { registry: &registry, socket: Some(udp) });
-        let (existing, peer_id) = match accepted.map_err(|errno| explain(errno, config.tunnel_id))? {
-            Accepted::Management { existing, peer_tunnel, .. } => (existing, peer_tunnel),
-            Accepted::Session { .. } => return Err(Errno::Inval.into()),
-        };
-        if let Some(known) = registry.tunnels.get(&config.tunnel_id).filter(|_| existing) {
+        let is_ours = |known: &Known| known.tunnel.udp_slot == udp.slot;
+        let (known, peer_id) = connect::tunnel(&registry.tunnels, &config, peer, &is_ours)?;
+        if let Some(known) = known {
             let tunnel = known.tunnel.clone();
-            if tunnel.peer != peer {
-                let message = format!("tunnel {} has the peer {}, not {peer}", tunnel.id, tunnel.peer);
-                return Err(Error::new(Errno::Inval, message));
-            }
             core.learn_peer_id(&tunnel, peer_id)?;
             tunnel.management.fetch_add(1, Relaxed);
             drop(registry);
@@ -90,17 +81,6 @@ impl Socket {
             return Ok(());
         }
         Err(Error::new(Errno::BadF, format!("tunnel {} has ended; make it again", self.tunnel.id)))
-    }
-}
-
-pub(crate) fn explain(errno: Errno, id: u16) -> Error {
-    match errno {
-        Errno::Inval => Error::new(errno, format!("tunnel id {id} is not one: ids are 1 to 65535")),
-        Errno::Exist => Error::new(
-            errno,
-            format!("tunnel id {id} belongs to a tunnel of another UDP socket; take another id"),
-        ),
-        errno => errno.into(),
     }
 }
 
