@@ -29,7 +29,7 @@ fn too_big(bed: &Bed, to: SocketAddrV4) {
 }
 
 fn errors(bed: &Bed) -> u64 {
-    let snapshot = pppol2tp::Driver::snapshot(&bed.driver);
+    let snapshot = pppol2tp::Driver::snapshot(&*bed.driver);
     let mut counters = snapshot.sockets[0].counters.iter();
     counters.find(|(name, _)| *name == "icmp_errors").expect("it is there").1
 }

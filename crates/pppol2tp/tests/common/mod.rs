@@ -62,12 +62,12 @@ pub fn message(header: &[u16], payload: &[u8]) -> Vec<u8> {
 /// ```text
 ///   peer ── loopback ── handle ── tunnel 1 (the peer's: 2) ── session 10 (the peer's: 20)
 /// ```
-pub struct Bed {
+pub struct Bed<D: ?Sized = UserDriver> {
     pub session: Box<dyn SessionSocket>,
     pub tunnel: Box<dyn TunnelSocket>,
     pub handle: Box<dyn UdpHandle>,
     pub peer: UdpSocket,
-    pub driver: UserDriver,
+    pub driver: Box<D>,
 }
 
 pub const IDS: SessionIds =
@@ -85,7 +85,13 @@ impl Bed {
 
     /// On this UDP socket, with this peer.
     pub fn on(socket: UdpSocket, peer: UdpSocket, config: Config, ids: SessionIds) -> Self {
-        let driver = UserDriver::new(config).expect("a driver");
+        Self::of(Box::new(UserDriver::new(config).expect("a driver")), socket, peer, ids)
+    }
+}
+
+impl<D: Driver + ?Sized> Bed<D> {
+    /// Of this driver.
+    pub fn of(driver: Box<D>, socket: UdpSocket, peer: UdpSocket, ids: SessionIds) -> Self {
         let handle = driver.attach(socket).expect("attached");
         let tunnel = tunnel_to(peer.local_addr().expect("its address"), ids.tunnel_id);
         let tunnel = TunnelConfig { peer_tunnel_id: ids.peer_tunnel_id, ..tunnel };

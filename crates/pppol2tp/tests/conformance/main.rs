@@ -24,6 +24,7 @@ mod ioctls;
 mod options;
 mod pass_up;
 mod sequence;
+mod units;
 mod user;
 
 /// Writes one `#[test]` per row: its name, the section, what is there before, and the steps. It takes

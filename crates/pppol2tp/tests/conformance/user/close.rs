@@ -29,7 +29,7 @@ mod netns {
         management: Option<Box<dyn TunnelSocket>>,
         udp: Option<Box<dyn UdpHandle>>,
         peer: UdpSocket,
-        driver: UserDriver,
+        driver: Box<UserDriver>,
         interface: String,
     }
 

@@ -1,150 +1,41 @@
 //! Sessions that are bound to an interface, and the drops that take one.
 
 mod netns {
-    use std::net::{SocketAddrV4, UdpSocket};
+    use std::net::SocketAddrV4;
 
     use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
     use netlink_packet_route::RouteNetlinkMessage;
     use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
     use nix::net::if_::if_nametoindex;
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::sys::socket::setsockopt;
     use nix::{setsockopt_impl, sockopt_impl};
     use pppol2tp::data::rules::PPPIOCGCHAN;
     use pppol2tp::data::stats::Tx;
     use pppol2tp::netlink::Netlink;
     use pppol2tp::user::{Config, Mode, UserDriver};
-    use pppol2tp::{
-        Driver, Errno, Interface, Prefix, SessionIds, SharedConfig, SocketOption, Unit, UnitConfig,
-    };
+    use pppol2tp::{Driver, Errno, Interface, Prefix, SessionIds, SharedConfig, UnitConfig};
     use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-    use crate::common::{Bed, IDS, PATIENCE, in_netns, ipv4, message, receive, tunnel_to, udp, wire};
+    use crate::common::{Bed, IDS, in_netns, ipv4, message, receive, tunnel_to, udp, wire};
     use crate::step::{FRAME, HDLC};
+    use crate::units::netns::{OURS, THEIRS, frame_of, framed, in_home, inner, packet};
 
-    /// Our end of the inner link, and the other.
-    const OURS: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 1), 7000);
-    const THEIRS: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 2), 7001);
-
-    fn up(bed: &Bed) -> Box<dyn Unit> {
-        let unit = bed.session.unit(UnitConfig::default()).expect("a unit");
-        let ours = Prefix::host((*OURS.ip()).into());
-        unit.add_address(ours, Some((*THEIRS.ip()).into())).expect("an address");
-        unit.set_up(true).expect("up");
-        unit
-    }
-
-    /// Runs a test in every mode of the data path, on an interface that is up.
-    fn in_every_mode(test: impl Fn(&Bed, &dyn Unit) + Sync) {
-        for (name, mode) in Mode::ALL {
-            in_netns(|| {
-                let bed = Bed::new(Config { mode, ..Config::default() });
-                let unit = up(&bed);
-                println!("mode {name}");
-                test(&bed, &*unit);
-            });
-        }
-    }
-
-    fn frame_of(unit: &dyn Unit) -> Vec<u8> {
-        let mut buffer = [0; 2000];
-        let len = unit.recv_timeout(&mut buffer, PATIENCE).expect("alive").expect("a frame");
-        buffer[..len].to_vec()
-    }
-
-    fn inner() -> UdpSocket {
-        udp("10.0.0.1:7000")
-    }
-
-    fn packet(payload: &[u8]) -> Vec<u8> {
-        ipv4(THEIRS, OURS, payload)
-    }
-
-    fn framed(before: &[u8], packet: &[u8]) -> Vec<u8> {
-        [before, packet].concat()
-    }
-
+    /// The kernel passes messages up that are as short as these (short messages).
     #[test]
-    fn section_3_2_network_frames_come_out_of_the_interface() {
-        in_every_mode(|bed, _| {
-            let inner = inner();
-            bed.arrives(&framed(&[0xff, 3, 0, 0x21], &packet(b"HDLC")));
-            bed.arrives(&framed(&[0, 0x21], &packet(b"ACFC")));
-            bed.arrives(&framed(&[0xff, 3, 0x21], &packet(b"PFC")));
-            bed.arrives(&framed(&[0x21], &packet(b"both")));
-            for expected in [&b"HDLC"[..], b"ACFC", b"PFC", b"both"] {
-                assert_eq!(receive(&inner).expect("a packet"), expected);
-            }
-            let bytes = 4 * (6 + 28) + 4 + 2 + 3 + 1 + 4 + 4 + 3 + 4;
-            let stats = bed.session.stats().expect("statistics");
-            assert_eq!(
-                stats.iter().filter(|(name, n)| name.starts_with("rx") && *n != 0).collect::<Vec<_>>(),
-                [("rx_packets", 4), ("rx_bytes", bytes)]
-            );
-        });
-    }
-
-    #[test]
-    fn section_5_packets_of_the_interface_are_sent_as_frames() {
-        in_every_mode(|bed, _| {
-            inner().send_to(b"out", THEIRS).expect("sent");
-            let datagram = wire(&bed.peer);
-            assert_eq!(datagram[..10], message(&[2, 2, 20, 0xff03, 0x0021], &[]));
-            assert_eq!(datagram[10] >> 4, 4);
-            assert_eq!(datagram[10 + 28..], *b"out");
-        });
-    }
-
-    #[test]
-    fn section_4_1_a_bound_lac_follows_the_lns() {
-        in_every_mode(|bed, unit| {
-            let inner = inner();
-            bed.sends(&message(&[0x0802, 1, 10, 0, 0], HDLC));
-            assert_eq!(frame_of(unit), FRAME);
-            bed.session.set(SocketOption::SendSeq, 1).expect("set");
-            let first = numbers(bed, &inner, b"one");
-            assert_eq!(numbers(bed, &inner, b"two"), first.map(|ns| ns + 1));
-            bed.arrives(HDLC);
-            assert_eq!(frame_of(unit), FRAME);
-            assert_eq!(numbers(bed, &inner, b"three"), None);
-        });
-    }
-
-    /// Ns of the message that carries what is sent, IPv6's own messages not counted.
-    fn numbers(bed: &Bed, inner: &UdpSocket, payload: &[u8]) -> Option<u16> {
-        inner.send_to(payload, THEIRS).expect("sent");
-        let datagram = wire(&bed.peer);
-        assert!(datagram.ends_with(payload));
-        let sequenced = datagram[0] & 8 != 0;
-        sequenced.then(|| u16::from_be_bytes([datagram[6], datagram[7]]))
-    }
-
-    #[test]
-    fn section_3_2_control_frames_go_to_the_unit() {
-        in_every_mode(|bed, unit| {
-            bed.arrives(HDLC);
-            bed.arrives(FRAME);
+    fn section_3_2_short_control_frames_go_to_the_unit() {
+        in_home(|bed, unit| {
             bed.arrives(&[0xff, 3, 0xfd, 1, 2]);
             bed.arrives(&[0xfd, 3]);
             bed.arrives(&[0xff, 3, 0xfd]);
-            for expected in [FRAME, FRAME, &[0, 0xfd, 1, 2], &[0, 0xfd, 3], &[0, 0xfd]] {
+            for expected in [&[0, 0xfd, 1, 2][..], &[0, 0xfd, 3], &[0, 0xfd]] {
                 assert_eq!(frame_of(unit), expected);
             }
-            assert_eq!(bed.session.recv(&mut [0; 10]).expect_err("bound").errno(), Errno::Io);
-        });
-    }
-
-    #[test]
-    fn section_5_control_frames_of_the_unit_are_sent() {
-        in_every_mode(|bed, unit| {
-            unit.send(FRAME).expect("sent");
-            assert_eq!(wire(&bed.peer), message(&[2, 2, 20], HDLC));
         });
     }
 
     #[test]
     fn section_9_frames_that_are_not_what_they_say() {
-        in_every_mode(|bed, unit| {
+        in_home(|bed, unit| {
             bed.arrives(&framed(&[0, 0x57], &packet(b"IPv4 as IPv6")));
             bed.arrives(&[0, 0x21, 0x60, 0, 0, 0]);
             bed.arrives(&[0xff, 3, 0, 0x21]);
@@ -168,45 +59,8 @@ mod netns {
     }
 
     #[test]
-    fn section_9_an_interface_that_is_down() {
-        in_every_mode(|bed, unit| {
-            unit.set_up(false).expect("down");
-            let before = bed.counters();
-            assert!(before.iter().all(|(name, _)| !name.starts_with("rx")), "{before:?}");
-            bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
-            bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
-            let received: Vec<_> =
-                bed.counters().into_iter().filter(|(name, _)| !name.starts_with("tx")).collect();
-            assert_eq!(
-                received,
-                [("rx_packets", 2), ("rx_bytes", 2 * (6 + 2 + 28 + 7)), ("rx_interface", 2)],
-                "no errors: Linux' PPP does not count them at all"
-            );
-        });
-    }
-
-    #[test]
-    fn section_9_an_interface_that_disappears() {
-        in_every_mode(|bed, unit| {
-            let mut link = LinkMessage::default();
-            link.header.index = unit.index();
-            Netlink::open()
-                .expect("rtnetlink")
-                .request(RouteNetlinkMessage::DelLink(link), 0)
-                .expect("deleted");
-            let mut fds = [PollFd::new(unit.poll_fd().expect("a descriptor"), PollFlags::POLLIN)];
-            assert_eq!(poll(&mut fds, PollTimeout::try_from(PATIENCE).expect("short")), Ok(1));
-            assert!(!unit.is_alive());
-            assert!(bed.session.is_alive());
-            bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
-            let interface = bed.counters().into_iter().find(|(name, _)| *name == "rx_interface");
-            assert_eq!(interface, Some(("rx_interface", 1)));
-        });
-    }
-
-    #[test]
     fn section_9_a_packet_that_is_no_ip() {
-        in_every_mode(|bed, unit| {
+        in_home(|bed, unit| {
             let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))
                 .expect("a raw socket");
             let mut packet = ipv4(OURS, THEIRS, b"version 0");

@@ -1,0 +1,183 @@
+//! Sessions that are bound to an interface, in every home.
+
+pub(crate) mod netns {
+    use std::net::{SocketAddrV4, UdpSocket};
+
+    use netlink_packet_route::RouteNetlinkMessage;
+    use netlink_packet_route::link::LinkMessage;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use pppol2tp::linux::LinuxDriver;
+    use pppol2tp::netlink::Netlink;
+    use pppol2tp::user::{Config, Mode, UserDriver};
+    use pppol2tp::{Driver, Errno, Prefix, SocketOption, Unit, UnitConfig};
+
+    use crate::common::{Bed, IDS, PATIENCE, in_netns, ipv4, message, receive, udp, wire};
+    use crate::home::is_linux;
+    use crate::step::{FRAME, HDLC};
+
+    /// What `is_linux` asks for here.
+    pub(crate) const DIFFERENCE: &str = "drops of interfaces";
+
+    /// Our end of the inner link, and the other.
+    pub(crate) const OURS: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 1), 7000);
+    pub(crate) const THEIRS: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 2), 7001);
+
+    /// Runs a test in the home, in every mode of its data path, on an interface that is up.
+    pub(crate) fn in_home(test: impl Fn(&Bed<dyn Driver>, &dyn Unit) + Sync) {
+        let run = |driver: Box<dyn Driver>| {
+            let bed = Bed::of(driver, udp("127.0.0.1:0"), udp("127.0.0.1:0"), IDS);
+            let unit = bed.session.unit(UnitConfig::default()).expect("a unit");
+            unit.add_address(Prefix::host((*OURS.ip()).into()), Some((*THEIRS.ip()).into()))
+                .expect("an address");
+            unit.set_up(true).expect("up");
+            test(&bed, &*unit);
+        };
+        if is_linux() {
+            return in_netns(|| run(Box::new(LinuxDriver::probe().expect("the kernel's driver"))));
+        }
+        for (name, mode) in Mode::ALL {
+            println!("mode {name}");
+            let config = Config { mode, ..Config::default() };
+            in_netns(|| run(Box::new(UserDriver::new(config).expect("a driver"))));
+        }
+    }
+
+    pub(crate) fn frame_of(unit: &dyn Unit) -> Vec<u8> {
+        let mut buffer = [0; 2000];
+        let len = unit.recv_timeout(&mut buffer, PATIENCE).expect("alive").expect("a frame");
+        buffer[..len].to_vec()
+    }
+
+    pub(crate) fn inner() -> UdpSocket {
+        udp("10.0.0.1:7000")
+    }
+
+    pub(crate) fn packet(payload: &[u8]) -> Vec<u8> {
+        ipv4(THEIRS, OURS, payload)
+    }
+
+    pub(crate) fn framed(before: &[u8], packet: &[u8]) -> Vec<u8> {
+        [before, packet].concat()
+    }
+
+    /// What was received, counter by counter.
+    fn received(bed: &Bed<dyn Driver>) -> Vec<(&'static str, u64)> {
+        bed.counters().into_iter().filter(|(name, _)| name.starts_with("rx")).collect()
+    }
+
+    #[test]
+    fn section_3_2_network_frames_come_out_of_the_interface() {
+        in_home(|bed, _| {
+            let inner = inner();
+            bed.arrives(&framed(&[0xff, 3, 0, 0x21], &packet(b"HDLC")));
+            bed.arrives(&framed(&[0, 0x21], &packet(b"ACFC")));
+            bed.arrives(&framed(&[0xff, 3, 0x21], &packet(b"PFC")));
+            bed.arrives(&framed(&[0x21], &packet(b"both")));
+            for expected in [&b"HDLC"[..], b"ACFC", b"PFC", b"both"] {
+                assert_eq!(receive(&inner).expect("a packet"), expected);
+            }
+            let bytes = 4 * (6 + 28) + 4 + 2 + 3 + 1 + 4 + 4 + 3 + 4;
+            assert_eq!(received(bed), [("rx_packets", 4), ("rx_bytes", bytes)]);
+        });
+    }
+
+    #[test]
+    fn section_5_packets_of_the_interface_are_sent_as_frames() {
+        in_home(|bed, _| {
+            inner().send_to(b"out", THEIRS).expect("sent");
+            let datagram = wire(&bed.peer);
+            assert_eq!(datagram[..10], message(&[2, 2, 20, 0xff03, 0x0021], &[]));
+            assert_eq!(datagram[10] >> 4, 4);
+            assert_eq!(datagram[10 + 28..], *b"out");
+        });
+    }
+
+    #[test]
+    fn section_4_1_a_bound_lac_follows_the_lns() {
+        in_home(|bed, unit| {
+            let inner = inner();
+            bed.sends(&message(&[0x0802, 1, 10, 0, 0], HDLC));
+            assert_eq!(frame_of(unit), FRAME);
+            bed.session.set(SocketOption::SendSeq, 1).expect("set");
+            let first = numbers(bed, &inner, b"one");
+            assert_eq!(numbers(bed, &inner, b"two"), first.map(|ns| ns + 1));
+            bed.arrives(HDLC);
+            assert_eq!(frame_of(unit), FRAME);
+            assert_eq!(numbers(bed, &inner, b"three"), None);
+        });
+    }
+
+    #[test]
+    fn section_3_2_control_frames_go_to_the_unit() {
+        in_home(|bed, unit| {
+            bed.arrives(HDLC);
+            bed.arrives(FRAME);
+            bed.arrives(&[0xff, 3, 0x4b, 1, 2, 3, 4, 5]);
+            bed.arrives(&[0x4b, 1, 2, 3, 4, 5, 6, 7]);
+            for expected in [FRAME, FRAME, &[0, 0x4b, 1, 2, 3, 4, 5], &[0, 0x4b, 1, 2, 3, 4, 5, 6, 7]] {
+                assert_eq!(frame_of(unit), expected);
+            }
+            assert_eq!(bed.session.recv(&mut [0; 10]).expect_err("bound").errno(), Errno::Io);
+        });
+    }
+
+    #[test]
+    fn section_5_control_frames_of_the_unit_are_sent() {
+        in_home(|bed, unit| {
+            unit.send(FRAME).expect("sent");
+            assert_eq!(wire(&bed.peer), message(&[2, 2, 20], HDLC));
+        });
+    }
+
+    #[test]
+    fn section_9_an_interface_that_is_down() {
+        in_home(|bed, unit| {
+            unit.set_up(false).expect("down");
+            bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
+            bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
+            let mut counters = vec![("rx_packets", 2), ("rx_bytes", 2 * (6 + 2 + 28 + 7))];
+            counters.extend((!is_linux()).then_some(("rx_interface", 2)));
+            assert_eq!(received(bed), counters);
+        });
+    }
+
+    #[test]
+    fn section_9_an_interface_that_disappears() {
+        in_home(|bed, unit| {
+            let mut link = LinkMessage::default();
+            link.header.index = unit.index();
+            Netlink::open()
+                .expect("rtnetlink")
+                .request(RouteNetlinkMessage::DelLink(link), 0)
+                .expect("deleted");
+            let mut fds = [PollFd::new(unit.poll_fd().expect("a descriptor"), PollFlags::POLLIN)];
+            assert_eq!(poll(&mut fds, PollTimeout::try_from(PATIENCE).expect("short")), Ok(1));
+            assert!(!unit.is_alive());
+            assert!(bed.session.is_alive());
+            bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
+            let mut counters = vec![("rx_packets", 1), ("rx_bytes", 6 + 2 + 28 + 7)];
+            if !is_linux() {
+                counters.extend([("rx_errors", 1), ("rx_interface", 1)]);
+            }
+            assert_eq!(received(bed), counters);
+        });
+    }
+
+    /// Ns of the message that carries what is sent, IPv6's own messages not counted.
+    fn numbers(bed: &Bed<dyn Driver>, inner: &UdpSocket, payload: &[u8]) -> Option<u16> {
+        inner.send_to(payload, THEIRS).expect("sent");
+        let datagram = wire(&bed.peer);
+        assert!(datagram.ends_with(payload));
+        let sequenced = datagram[0] & 8 != 0;
+        sequenced.then(|| u16::from_be_bytes([datagram[6], datagram[7]]))
+    }
+
+    #[test]
+    fn section_8_one_unit_at_a_time() {
+        in_home(|bed, unit| {
+            let second = bed.session.unit(UnitConfig::default());
+            assert_eq!(second.err().map(|error| error.errno()), Some(Errno::Busy));
+            assert!(bed.driver.snapshot().sessions[0].bound && unit.is_alive());
+        });
+    }
+}
