@@ -24,7 +24,7 @@ pub(crate) const LENGTH: u16 = 0x03ff;
 /// One AVP as it is on the wire.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Avp<'a> {
-    header: &'a [u8; HEADER],
+    pub(crate) header: &'a [u8; HEADER],
     /// Its value; of a hidden one the subformat of §4.3.
     pub value: &'a [u8],
 }

@@ -34,7 +34,8 @@ pub(crate) struct Walk {
     pub(crate) fault: Option<Violation>,
 }
 
-// Functions that every AVP passes are inlined, so that the walk stays in registers; what is rare is not.
+// Functions that every AVP passes are inlined, so that the walk stays in registers; what is rare is not, and
+// is given the parts of an `Avp`: given the whole, every `Avp` would be kept in memory for its sake.
 impl Walk {
     pub(crate) fn new(revealed: bool, granted: Leniencies) -> Self {
         let forgiving = Forgiving { granted, used: Leniencies::STRICT };
@@ -58,7 +59,7 @@ impl Walk {
             let usual = avp.bits() & !(MANDATORY | LENGTH) == 0 && avp.attribute().vendor == 0;
             let avp = match usual {
                 true => avp,
-                false => match self.unusual(avp)? {
+                false => match self.unusual(avp.header, avp.value)? {
                     Some(avp) => avp,
                     None => continue,
                 },
@@ -96,7 +97,8 @@ impl Walk {
 
     /// An AVP of a vendor, with reserved bits, or hidden.
     #[cold]
-    fn unusual<'a>(&mut self, avp: Avp<'a>) -> Result<Option<Avp<'a>>, Error> {
+    fn unusual<'a>(&mut self, header: &'a [u8; HEADER], value: &'a [u8]) -> Result<Option<Avp<'a>>, Error> {
+        let avp = Avp { header, value };
         if avp.is_reserved() || avp.attribute().rule().is_none() {
             return self.unknown(avp).map(|()| None);
         }
@@ -132,7 +134,7 @@ impl Walk {
             *place = Some(value);
             return Ok(());
         }
-        self.take_odd(place, avp, rule)
+        self.take_odd(place, avp.header, avp.value, rule)
     }
 
     /// Takes an AVP with something about it that has to be forgiven or refused.
@@ -140,9 +142,11 @@ impl Walk {
     fn take_odd<'a, T: Value<'a>>(
         &mut self,
         place: &mut Option<T>,
-        avp: Avp<'a>,
+        header: &'a [u8; HEADER],
+        mut value: &'a [u8],
         rule: &'static Rule,
     ) -> Result<(), Error> {
+        let avp = Avp { header, value };
         let attribute = rule.attribute;
         if place.is_some() {
             return self.demand(Leniencies::REPEATED_AVP, Violation::RepeatedAvp(attribute));
@@ -153,7 +157,6 @@ impl Walk {
         if avp.is_hidden() && !rule.hideable {
             self.demand(Leniencies::HIDDEN_ANYWHERE, Violation::HiddenForbidden(attribute))?;
         }
-        let mut value = avp.value;
         let length = Violation::AvpLength { attribute, length: value.len() as u16 };
         if value.len() > *T::LEN.end() {
             if self.forgiving.forgive(Leniencies::LONG_VALUE).is_none() {
@@ -176,7 +179,8 @@ impl Walk {
 
     /// An AVP that the message has no place for.
     #[cold]
-    pub(crate) fn other(&mut self, avp: Avp<'_>) -> Result<(), Error> {
+    pub(crate) fn other(&mut self, header: &[u8; HEADER], value: &[u8]) -> Result<(), Error> {
+        let avp = Avp { header, value };
         match avp.attribute() {
             Attribute::RANDOM_VECTOR => {
                 self.random_vector = true;
@@ -400,7 +404,7 @@ macro_rules! table {
                         $(numbers::$must_avp => walk.take(&mut $must, avp, &rules::$must_avp),)*
                         $(numbers::$may_avp => walk.take(&mut $may, avp, &rules::$may_avp),)*
                         $(numbers::$flag_avp => walk.take(&mut $flag, avp, &rules::$flag_avp),)*
-                        _ => walk.other(avp),
+                        _ => walk.other(avp.header, avp.value),
                     })?;
                     Ok(Self {
                         $($must: walk.must($must, &rules::$must_avp, [$(Leniencies::$leniency)?])?,)*
