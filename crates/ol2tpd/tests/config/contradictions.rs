@@ -253,7 +253,7 @@ fn pppd() {
             ],
         ),
         (
-            "driver = 'auto'\n[peer.a]\nlocal-address = '10.0.0.1'\nppp = 'pppd'\npppd-path = '/bin/sh'\n\
+            "driver = 'auto'\n[peer.a]\nhost-name = 'h'\nlocal-address = '10.0.0.1'\nppp = 'pppd'\npppd-path = '/bin/sh'\n\
              [peer.b]\nlocal-address = '10.0.0.1'\ninterface = 'shared'\n[[user]]\nname = 'u'\npassword = 'p'",
             &["driver: no driver can do both: [peer.a] has `ppp = \"pppd\"`"],
         ),
