@@ -169,6 +169,7 @@ impl Endpoint {
         while let Some(&id) = self.core.ready.front() {
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
                 if let Some(transmit) = tunnel.transmit(now, out) {
+                    self.core.went(tunnel, &out[..transmit.len]);
                     return Some(transmit);
                 }
                 tunnel.ready = false;

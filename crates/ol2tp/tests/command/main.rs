@@ -6,6 +6,7 @@ mod home;
 mod netns_bed;
 mod netns_command;
 mod netns_connect;
+mod netns_early;
 mod netns_limits;
 mod netns_lost;
 mod netns_many;

@@ -38,6 +38,9 @@ use crate::pool::Lease;
 
 /// How often a session that may be idle only so long is looked at in that time.
 const IDLE_LOOKS: u32 = 8;
+/// The largest frame that is kept for a call that is not connected yet: before LCP has opened, none is larger
+/// than the default MRU (RFC 1661 §6.1).
+const EARLY: usize = 1500;
 
 /// A session by our ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -104,6 +107,9 @@ pub(super) struct Session {
     pub(super) speed: u32,
     pub(super) socket: Option<Box<dyn SessionSocket>>,
     pub(super) link: Option<Box<Link>>,
+    /// The last frame that came before the call was connected: the network may have turned it and the ICCN
+    /// round, and its sender would wait three seconds before it comes again.
+    early: Option<Box<[u8]>>,
     /// Who the peer says it is.
     pub(super) user: Option<Box<[u8]>>,
     /// What its account gives it, once it was let in.
@@ -161,6 +167,7 @@ impl Reactor<'_> {
             speed: 0,
             socket: None,
             link: None,
+            early: None,
             user: None,
             grant: None,
             ipv4: None,
@@ -232,6 +239,9 @@ impl Reactor<'_> {
             _ => link.open(now),
         }
         session.speed = connected.tx_bps;
+        if let Some(frame) = session.early.take() {
+            link.handle_frame(now, &frame);
+        }
         session.link = Some(link);
         if let Some(dial) = session.dial {
             self.dial_step(dial, Step::Link);
@@ -242,8 +252,11 @@ impl Reactor<'_> {
     pub(super) fn frame_received(&mut self, now: Instant, ids: SessionIds, frame: &[u8]) {
         let key = Key::from(ids);
         self.trace_frame(false, frame);
-        // A frame that comes before the call is connected comes again.
-        let Some(link) = self.sessions.get_mut(&key).and_then(|session| session.link.as_mut()) else {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Some(link) = &mut session.link else {
+            if frame.len() <= EARLY {
+                session.early = Some(frame.into());
+            }
             return;
         };
         link.handle_frame(now, frame);
