@@ -323,6 +323,10 @@ impl Endpoint {
         if tunnel.gave_way && tunnel.state != State::Established && core.is_late(path, header, bytes) {
             return core.count("late_answer");
         }
+        if tunnel.state == State::WaitCtlReply {
+            // RFC 2661 §8.1: addresses stay what they were at first; ours is the one that is answered.
+            tunnel.path.local = tunnel.path.local.or(path.local);
+        }
         let taken = !header.is_zlb() && !core.is_too_much(tunnel, bytes);
         let timing = tunnel.timing();
         let receipt = tunnel.reliable.receive(now, &timing, header.ns, header.nr, taken.then_some(bytes));

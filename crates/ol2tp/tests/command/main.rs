@@ -12,6 +12,7 @@ mod netns_lost;
 mod netns_many;
 mod netns_moves;
 mod netns_proxy;
+mod netns_readdressed;
 mod netns_refusals;
 mod netns_remote;
 mod netns_renegotiates;

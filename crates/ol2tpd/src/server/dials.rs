@@ -194,6 +194,7 @@ impl Reactor<'_> {
     }
 
     fn begin_dial(&mut self, dial: usize) {
+        self.watch_addresses();
         let entry = &mut self.dials.entries[dial];
         entry.state = State::Resolving;
         entry.wanted = true;

@@ -16,9 +16,11 @@
 //! | `network` | a session's interface, addresses and routes |
 //! | `up` | its name servers, router advertisements and scripts, and who is told |
 //! | `dials` | connections of ours: steps, failures, the next try |
+//! | `addresses` | the addresses that they come from |
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
 
+mod addresses;
 mod dials;
 mod ending;
 mod names;
@@ -48,6 +50,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{error, warn};
 
+use self::addresses::Addresses;
 use self::dials::{Dials, Resolved};
 use self::ending::Ending;
 use self::names::Names;
@@ -176,6 +179,7 @@ struct Reactor<'a> {
     netlink: Arc<Netlink>,
     names: Names,
     advertiser: Option<up::Router>,
+    addresses: Option<Addresses>,
     aaa: Box<dyn Aaa>,
     inputs: Option<Inputs>,
     answers: mpsc::UnboundedSender<Answer>,
@@ -225,6 +229,7 @@ enum Woken {
     Resolved(Resolved),
     Rerouted(Key),
     Solicited,
+    Readdressed,
     Stop,
     Reload,
 }
@@ -265,6 +270,7 @@ impl<'a> Reactor<'a> {
             netlink: Arc::new(Netlink::open().doing(|| "netlink".into())?),
             names: Names::start(),
             advertiser: advertiser.map(up::Router::new).transpose()?,
+            addresses: None,
             inputs: Some(Inputs { requests, answers, resolved, signals }),
             answers: answers_in,
             notices: broadcast::channel(NOTICES).0,
@@ -339,6 +345,7 @@ impl<'a> Reactor<'a> {
                 Woken::Resolved(resolved) => self.resolved(resolved),
                 Woken::Rerouted(key) => self.follow_routes(key),
                 Woken::Solicited => self.solicited(),
+                Woken::Readdressed => self.addresses_changed(),
                 Woken::Stop => self.stop(Outcome::Stopped),
                 Woken::Reload => self.load_again(),
             }
@@ -375,6 +382,7 @@ impl<'a> Reactor<'a> {
             Some(resolved) = resolved.recv() => Woken::Resolved(resolved),
             key = self.rerouted() => Woken::Rerouted(key),
             () = up::solicited(self.advertiser.as_ref()) => Woken::Solicited,
+            () = addresses::changed(self.addresses.as_ref()) => Woken::Readdressed,
             () = self.sockets.receive(batch) => Woken::Datagrams,
             () = time => Woken::Time,
         }

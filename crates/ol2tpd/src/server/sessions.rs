@@ -502,7 +502,7 @@ impl Reactor<'_> {
         ending: Ending,
     ) {
         if let Some(session) = self.sessions.get_mut(&key) {
-            session.ending.get_or_insert_with(|| Box::new(ending));
+            session.ends(ending);
         }
         self.hang_up(now, key, cause);
     }
@@ -610,6 +610,11 @@ impl Session {
         }
         over(up.max(self.activity.busy), idle)
             .then(|| Ending::here(TerminateCause::IDLE_TIMEOUT, "it was idle (idle-timeout)"))
+    }
+
+    /// Notes why it is about to end: what was known before counts more.
+    pub(super) fn ends(&mut self, ending: Ending) {
+        self.ending.get_or_insert_with(|| Box::new(ending));
     }
 
     /// Why it has ended, if its call ended like this: what was known before counts more.
