@@ -115,7 +115,7 @@ fn disconnect_ends_what_is_named_and_nothing_else() {
     right.output(&["disconnect", "--all"]);
     assert_eq!(other.ended().code, Some(17));
     server.until_down();
-    assert_eq!(right.traces(), before);
+    right.until_traces(&before);
 
     let output = right.run(&["disconnect", "--user", "anna"]);
     let error = String::from_utf8(output.stderr).unwrap();

@@ -16,6 +16,7 @@
 //! | `network` | a session's interface, addresses and routes |
 //! | `up` | its name servers, router advertisements and scripts, and who is told |
 //! | `dials` | connections of ours: steps, failures, the next try |
+//! | `removal` | interfaces of sessions that have ended |
 //! | `addresses` | the addresses that they come from |
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
@@ -25,6 +26,7 @@ mod dials;
 mod ending;
 mod names;
 mod network;
+mod removal;
 mod requests;
 mod sessions;
 mod sockets;
@@ -55,6 +57,7 @@ use self::dials::{Dials, Resolved};
 use self::ending::Ending;
 use self::names::Names;
 use self::network::Shared;
+use self::removal::Removal;
 use self::requests::{Call, Remote};
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
@@ -177,6 +180,7 @@ struct Reactor<'a> {
     shared: BTreeMap<String, Shared>,
     scripts: hooks::Runner,
     netlink: Arc<Netlink>,
+    removal: Removal,
     names: Names,
     advertiser: Option<up::Router>,
     addresses: Option<Addresses>,
@@ -268,6 +272,7 @@ impl<'a> Reactor<'a> {
             aaa: Box::new(Local::new(&settings.users, seed(&mut rng))),
             scripts: hooks::Runner::new(settings.hooks.clone()),
             netlink: Arc::new(Netlink::open().doing(|| "netlink".into())?),
+            removal: Removal::default(),
             names: Names::start(),
             advertiser: advertiser.map(up::Router::new).transpose()?,
             addresses: None,
@@ -558,8 +563,9 @@ impl<'a> Reactor<'a> {
         for key in self.sessions.keys().copied().collect::<Vec<_>>() {
             self.end_session(now, key, Ending::here(TerminateCause::ADMIN_REBOOT, "this end has ended"));
         }
-        let Self { scripts, names, .. } = self;
+        let Self { scripts, names, removal, .. } = self;
         scripts.finish(SCRIPTS).await;
+        removal.close().await;
         names.close().await;
     }
 }

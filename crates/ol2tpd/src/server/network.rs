@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use l2tp_control::Instant;
+use nix::libc;
 use pppol2tp::netlink::Netlink;
 use pppol2tp::{Interface, Prefix, SharedInterface, Unit, UnitConfig};
 use tokio::io::unix::AsyncFd;
@@ -271,11 +272,20 @@ fn is_taken(dial: &Dial, netlink: &Netlink, remote: IpAddr) -> bool {
     taken
 }
 
+/// Takes back all that the session had but its interface, which can be removed later: its addresses are free.
+pub(super) fn take_down(mut up: Up, netlink: &Netlink) -> Box<dyn Unit> {
+    close(&mut up, true, netlink);
+    close(&mut up, false, netlink);
+    up.unit
+}
+
 /// Takes back what [`open`] gave, while the interface stays.
 pub(super) fn close(up: &mut Up, ipv4: bool, netlink: &Netlink) {
     let address = up.slot(ipv4).take().and_then(|network| network.address);
     if let Some((local, remote)) = address
         && let Err(error) = netlink.remove_address(up.unit.index(), local, remote)
+        // The interface or the address may have been removed by someone else.
+        && !matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EADDRNOTAVAIL))
     {
         warn!("taking address {} from interface {}: {error}", local.address, up.interface);
     }

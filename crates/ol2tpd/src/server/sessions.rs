@@ -526,7 +526,14 @@ impl Reactor<'_> {
         }
         // First: frames for a session whose interface has gone would be reported as dropped.
         session.socket = None;
-        session.up = None;
+        if let Some(up) = session.up.take() {
+            let name = &session.profile.interface;
+            // A name that the next session wants has to be free at once.
+            let numbered = matches!(name, InterfaceChoice::PerSession { name } if name.contains('%'));
+            if numbered && session.dial.is_none() {
+                self.removal.remove(network::take_down(*up, &self.netlink));
+            }
+        }
         if session.grant.is_some() {
             self.aaa.account(Record {
                 session: session.serial,
