@@ -13,21 +13,25 @@
 //! | `tunnels` | what the control connections tell |
 //! | `sessions` | one PPP session each, from the offer of the call to its end |
 //! | `ending` | why a session ends |
+//! | `forwarding` | whether this machine forwards packets |
 //! | `network` | a session's interface, addresses and routes |
 //! | `up` | its name servers, router advertisements and scripts, and who is told |
 //! | `dials` | connections of ours: steps, failures, the next try |
 //! | `removal` | interfaces of sessions that have ended |
 //! | `addresses` | the addresses that they come from |
+//! | `resolvers` | name servers of router advertisements |
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
 
 mod addresses;
 mod dials;
 mod ending;
+mod forwarding;
 mod names;
 mod network;
 mod removal;
 mod requests;
+mod resolvers;
 mod sessions;
 mod sockets;
 mod tunnels;
@@ -59,6 +63,7 @@ use self::names::Names;
 use self::network::Shared;
 use self::removal::Removal;
 use self::requests::{Call, Remote};
+use self::resolvers::Resolvers;
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
 use self::tunnels::{Strangers, Tunnel};
@@ -71,6 +76,7 @@ use crate::hooks;
 use crate::notice::{Failed, Notice};
 use crate::notify::Notify;
 use crate::pool::Pools;
+use crate::routes;
 use crate::serve::Control;
 
 /// How long the ends of links are waited for when the daemon ends, before their tunnels are closed: a peer
@@ -184,6 +190,9 @@ struct Reactor<'a> {
     names: Names,
     advertiser: Option<up::Router>,
     addresses: Option<Addresses>,
+    resolvers: Option<Resolvers>,
+    /// Held while routes of connections of ours may be there.
+    claim: Option<routes::Claim>,
     aaa: Box<dyn Aaa>,
     inputs: Option<Inputs>,
     answers: mpsc::UnboundedSender<Answer>,
@@ -216,6 +225,7 @@ struct Inputs {
     requests: mpsc::Receiver<Call>,
     answers: mpsc::UnboundedReceiver<Answer>,
     resolved: mpsc::UnboundedReceiver<Resolved>,
+    told: mpsc::UnboundedReceiver<Notice>,
     signals: Signals,
 }
 
@@ -231,9 +241,11 @@ enum Woken {
     Answer(Answer),
     Request(Call),
     Resolved(Resolved),
+    Told(Notice),
     Rerouted(Key),
     Solicited,
     Readdressed,
+    Advertised,
     Stop,
     Reload,
 }
@@ -262,6 +274,7 @@ impl<'a> Reactor<'a> {
         let Options { settings, reload, why, advertiser, trace } = options;
         let (answers_in, answers) = mpsc::unbounded_channel();
         let (resolved_in, resolved) = mpsc::unbounded_channel();
+        let (told_in, told) = mpsc::unbounded_channel();
         let signals = Signals::new().doing(|| "waiting for signals".into())?;
         let mut timers = Timers::new();
         let mut rng = system_rng()?;
@@ -273,10 +286,12 @@ impl<'a> Reactor<'a> {
             scripts: hooks::Runner::new(settings.hooks.clone()),
             netlink: Arc::new(Netlink::open().doing(|| "netlink".into())?),
             removal: Removal::default(),
-            names: Names::start(),
+            names: Names::start(told_in),
             advertiser: advertiser.map(up::Router::new).transpose()?,
             addresses: None,
-            inputs: Some(Inputs { requests, answers, resolved, signals }),
+            resolvers: None,
+            claim: None,
+            inputs: Some(Inputs { requests, answers, resolved, told, signals }),
             answers: answers_in,
             notices: broadcast::channel(NOTICES).0,
             reload,
@@ -305,6 +320,9 @@ impl<'a> Reactor<'a> {
         reactor.notice(Notice::Driver { name, why });
         reactor.listen()?;
         reactor.share_interfaces()?;
+        for text in forwarding::missing(&reactor.settings) {
+            reactor.notice(Notice::Hint { text });
+        }
         Ok(reactor)
     }
 
@@ -348,9 +366,11 @@ impl<'a> Reactor<'a> {
                 Woken::Answer(answer) => self.answered(answer),
                 Woken::Request(call) => self.request(call),
                 Woken::Resolved(resolved) => self.resolved(resolved),
+                Woken::Told(notice) => self.notice(notice),
                 Woken::Rerouted(key) => self.follow_routes(key),
                 Woken::Solicited => self.solicited(),
                 Woken::Readdressed => self.addresses_changed(),
+                Woken::Advertised => self.resolvers_advertised(),
                 Woken::Stop => self.stop(Outcome::Stopped),
                 Woken::Reload => self.load_again(),
             }
@@ -375,7 +395,7 @@ impl<'a> Reactor<'a> {
                 None => pending().await,
             }
         };
-        let Inputs { requests, answers, resolved, signals } = inputs;
+        let Inputs { requests, answers, resolved, told, signals } = inputs;
         tokio::select! {
             biased;
             _ = signals.interrupt.recv() => Woken::Stop,
@@ -385,9 +405,11 @@ impl<'a> Reactor<'a> {
             Some(answer) = answers.recv() => Woken::Answer(answer),
             Some(call) = requests.recv() => Woken::Request(call),
             Some(resolved) = resolved.recv() => Woken::Resolved(resolved),
+            Some(notice) = told.recv() => Woken::Told(notice),
             key = self.rerouted() => Woken::Rerouted(key),
             () = up::solicited(self.advertiser.as_ref()) => Woken::Solicited,
             () = addresses::changed(self.addresses.as_ref()) => Woken::Readdressed,
+            () = resolvers::told(self.resolvers.as_ref()) => Woken::Advertised,
             () = self.sockets.receive(batch) => Woken::Datagrams,
             () = time => Woken::Time,
         }

@@ -39,6 +39,8 @@ pub(super) struct Up {
     ipv6: Option<Network>,
     /// Why the interface cannot have IPv6.
     no_ipv6: Option<Error>,
+    /// Name servers of router advertisements.
+    pub(super) advertised: Vec<IpAddr>,
     /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
     pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
 }
@@ -184,7 +186,8 @@ pub(super) fn bind(
         }
         unit.set_up(true).doing(|| format!("setting interface {interface} up"))?;
     }
-    let up = Up { unit, interface, own, since: now, ipv4: None, ipv6: None, no_ipv6, client };
+    let advertised = Vec::new();
+    let up = Up { unit, interface, own, since: now, ipv4: None, ipv6: None, no_ipv6, advertised, client };
     session.up = Some(Box::new(up));
     Ok(())
 }
@@ -281,6 +284,9 @@ pub(super) fn take_down(mut up: Up, netlink: &Netlink) -> Box<dyn Unit> {
 
 /// Takes back what [`open`] gave, while the interface stays.
 pub(super) fn close(up: &mut Up, ipv4: bool, netlink: &Netlink) {
+    if !ipv4 {
+        up.advertised.clear();
+    }
     let address = up.slot(ipv4).take().and_then(|network| network.address);
     if let Some((local, remote)) = address
         && let Err(error) = netlink.remove_address(up.unit.index(), local, remote)

@@ -8,9 +8,14 @@ use std::thread;
 use pppol2tp::Unit;
 use tracing::warn;
 
-/// The way to the thread, which starts with the first interface.
+/// The thread, which starts with the first interface.
 #[derive(Default)]
-pub(super) struct Removal(Option<(mpsc::Sender<Box<dyn Unit>>, thread::JoinHandle<()>)>);
+pub(super) struct Removal(Option<Worker>);
+
+struct Worker {
+    units: mpsc::Sender<Box<dyn Unit>>,
+    thread: thread::JoinHandle<()>,
+}
 
 impl Removal {
     /// Removes a unit and its interface, some time later.
@@ -19,12 +24,12 @@ impl Removal {
             let (units, work) = mpsc::channel();
             let body = move || work.into_iter().for_each(drop);
             match thread::Builder::new().name("removal".into()).spawn(body) {
-                Ok(thread) => self.0 = Some((units, thread)),
+                Ok(thread) => self.0 = Some(Worker { units, thread }),
                 // It is removed here and now.
                 Err(error) => return warn!("starting a thread that removes interfaces: {error}"),
             }
         }
-        if let Some((units, _)) = &self.0 {
+        if let Some(Worker { units, .. }) = &self.0 {
             // The thread ends after its sender. A unit that it did not take is removed here.
             let _ = units.send(unit);
         }
@@ -32,7 +37,7 @@ impl Removal {
 
     /// Waits until all of them have gone.
     pub(super) async fn close(self) {
-        if let Some((units, thread)) = self.0 {
+        if let Some(Worker { units, thread }) = self.0 {
             drop(units);
             // A thread that panicked has said so.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;

@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 
 use super::ending::{Ending, ppp_cause};
 use super::network::{self, Up};
+use super::requests::micros;
 use super::tunnels::text;
 use super::{Owner, Reactor, seed};
 use crate::accounts::{
@@ -259,8 +260,14 @@ impl Reactor<'_> {
             }
             return;
         };
+        let before = link.round_trip();
         link.handle_frame(now, frame);
+        let measured = link.round_trip().filter(|time| session.dial.is_some() && before != Some(*time));
         self.touched.push(key);
+        if let Some(time) = measured {
+            let (tunnel_id, session_id, microseconds) = (key.0, key.1, micros(time));
+            self.notice(Notice::RoundTrip { tunnel_id, session_id, microseconds });
+        }
         self.pump(now);
     }
 
@@ -361,6 +368,10 @@ impl Reactor<'_> {
                 self.aaa.authenticate(request, reply);
             }
             Event::Authenticated => {}
+            Event::Says(text) => {
+                let (tunnel_id, session_id) = (key.tunnel_id(), key.session_id());
+                self.notice(Notice::Says { tunnel_id, session_id, text: text.into() });
+            }
             Event::Network { .. } => {
                 if let Some((tunnel, session)) = key.ids() {
                     self.endpoint.proven(tunnel, session);
@@ -527,6 +538,9 @@ impl Reactor<'_> {
         // First: frames for a session whose interface has gone would be reported as dropped.
         session.socket = None;
         if let Some(up) = session.up.take() {
+            if session.dial.is_some() {
+                self.names.unset(&up.interface);
+            }
             let name = &session.profile.interface;
             // A name that the next session wants has to be free at once.
             let numbered = matches!(name, InterfaceChoice::PerSession { name } if name.contains('%'));
