@@ -102,8 +102,8 @@ mod tests {
     fn options_of_router_advertisements_are_taken_and_nothing_else() {
         let option = [25, 3, 0, 0, 0, 0, 7, 8];
         let good = || message(RTM_NEWNDUSEROPT, ROUTER_ADVERTISEMENT, &option, 8);
-        let expected = RouterOption { interface: 7, bytes: option.into() };
-        assert_eq!(parse(&good()), [expected.clone()]);
+        let expected = [RouterOption { interface: 7, bytes: option.into() }];
+        assert_eq!(parse(&good()), expected);
         let others = [
             message(RTM_NEWNDUSEROPT, 135, &option, 8),
             message(RTM_NEWNDUSEROPT, ROUTER_ADVERTISEMENT, &option, 9),
@@ -111,7 +111,7 @@ mod tests {
         ];
         for other in others {
             assert_eq!(parse(&other), []);
-            assert_eq!(parse(&[other, good()].concat()), [expected.clone()]);
+            assert_eq!(parse(&[other, good()].concat()), expected);
         }
     }
 
