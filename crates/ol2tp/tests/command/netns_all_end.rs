@@ -12,7 +12,7 @@ use ol2tpd::Notice;
 use crate::home::{Home, Running};
 use crate::vpn::{PASSWORD, USER};
 
-const CLIENTS: usize = 100;
+const CLIENTS: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs the clients until the server has told of this of all of them.
@@ -33,7 +33,7 @@ fn their_addresses_serve_others_and_their_interfaces_go() {
     let home = Home::new(&bed.right);
     let (host, user) = (RIGHT.to_string(), format!("{USER}:{PASSWORD}"));
     // As many addresses as there are clients.
-    let pool = ["--local-address", "10.64.0.1", "--pool", "10.64.1.1-10.64.1.100"];
+    let pool = ["--local-address", "10.64.0.1", "--pool", "10.64.1.1-10.64.1.40"];
     let serve = ["serve", "--json", "--listen", &host, "--user", &user];
     let mut server = home.start(&[&serve[..], &pool].concat());
     server.until_listening();
