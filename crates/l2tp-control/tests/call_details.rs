@@ -218,6 +218,66 @@ fn the_line_can_be_described_ahead_of_its_turn() {
 }
 
 #[test]
+fn a_call_is_up_when_its_iccn_has_been_sent_and_not_while_that_waits_for_the_window() {
+    let (mut bed, mut peer) = (Bed::new(&Policy::default()), Peer::new(LNS, 77));
+    let tunnel = bed.opened_to(&mut peer, &Policy::default());
+    let calls = 1..=8;
+    let mut sessions = Vec::new();
+    for _ in calls.clone() {
+        let request = Request::Incoming(Incoming::default());
+        sessions.push(bed.end.place_call(bed.now, tunnel, request, Some(Connected::default())).unwrap());
+    }
+    bed.drain();
+    while !bed.take(&mut peer).is_empty() {
+        bed.ack(&mut peer);
+    }
+    // All calls are accepted, and no ICCN is acked.
+    for (theirs, session) in calls.zip(&sessions) {
+        let icrp = peer.datagram(session.get(), l2tp_control::wire::Icrp::new(session_id(theirs)));
+        bed.give(peer.path, icrp);
+    }
+    let (mut up, mut gone, mut rounds) = (0, 0, 0);
+    while up < sessions.len() {
+        let sent = bed.take(&mut peer);
+        gone += sent.iter().filter(|sent| sent.kind() == Some(MessageType::ICCN)).count();
+        up += names(&bed.told()).iter().filter(|name| **name == "call up").count();
+        assert_eq!(up, gone);
+        let ack = peer.datagram(0, l2tp_control::wire::Message::Zlb);
+        bed.give(peer.path, ack);
+        rounds += 1;
+    }
+    assert!(rounds > 1, "the window held nothing back");
+}
+
+#[test]
+fn a_call_that_ends_while_its_iccn_waits_was_never_up() {
+    let (mut bed, mut peer) = (Bed::new(&Policy::default()), Peer::new(LNS, 77));
+    let tunnel = bed.opened_to(&mut peer, &Policy::default());
+    let place = |bed: &mut Bed| {
+        let request = Request::Incoming(Incoming::default());
+        bed.end.place_call(bed.now, tunnel, request, Some(Connected::default())).unwrap()
+    };
+    // Messages that are not acked fill the window.
+    let session = place(&mut bed);
+    bed.drain();
+    bed.take(&mut peer);
+    bed.ack(&mut peer);
+    for _ in 0..9 {
+        place(&mut bed);
+    }
+    let icrp = peer.datagram(session.get(), l2tp_control::wire::Icrp::new(session_id(THEIRS)));
+    bed.give(peer.path, icrp);
+    assert_eq!(names(&bed.told()), ["call accepted"]);
+    bed.end.hang_up(bed.now, tunnel, session, Cause::new(CdnResult::ADMINISTRATIVE)).unwrap();
+    for _ in 0..9 {
+        bed.drain();
+        bed.take(&mut peer);
+        bed.ack(&mut peer);
+    }
+    assert_eq!(names(&bed.told()), ["call down"]);
+}
+
+#[test]
 fn commands_out_of_turn_are_refused() {
     let line = Connected::default;
     let mut call = Call::offered(icrq(THEIRS));

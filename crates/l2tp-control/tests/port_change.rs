@@ -80,3 +80,18 @@ fn the_tie_is_with_where_the_peer_is_now() {
     );
     assert_eq!(bed.end.tunnels(), 2);
 }
+
+#[test]
+fn our_own_address_is_the_one_that_was_answered() {
+    let (mut bed, mut peer, _) = dialling();
+    assert_eq!(peer.path.local, None, "the system has chosen it");
+    let (first, second) = ("192.0.2.9".parse().unwrap(), "192.0.2.10".parse().unwrap());
+    for local in [first, second] {
+        peer.path.local = Some(local);
+        let message = if local == first { sccrp(77).into() } else { Message::from(Hello {}) };
+        let sent = bed.send(&mut peer, 0, message);
+        assert!(!sent.is_empty() && sent.iter().all(|sent| sent.path.local == Some(first)), "{sent:?}");
+    }
+    let [Event::TunnelUp { peer: info, .. }] = &bed.told()[..] else { panic!() };
+    assert_eq!(info.path.local, Some(first));
+}

@@ -1,8 +1,11 @@
 //! `ol2tp show`.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use ol2tpd::control::{Client, PppView, Report, SessionView, SocketView, TunnelView, UserView, What};
+use ol2tpd::control::{
+    Client, PoolView, PppView, Report, SessionView, SocketView, TunnelView, UserView, What,
+};
 use pppol2tp::data::debug::DebugMask;
 
 use crate::args::ShowArgs;
@@ -28,12 +31,13 @@ pub fn run(args: &ShowArgs) -> Result<()> {
 
 /// A table of each kind.
 fn tables(report: &Report) -> String {
-    let Report { driver, tunnels, sessions, sockets, users, proc } = report;
+    let Report { driver, tunnels, sessions, sockets, users, pools, proc } = report;
     let texts = [
         proc.clone(),
         tunnels.as_ref().map(|list| or_none(list, "tunnels", tunnel_table)),
         sessions.as_ref().map(|list| or_none(list, "sessions", session_table)),
         users.as_ref().map(|list| or_none(list, "users", user_table)),
+        pools.as_ref().map(|list| or_none(list, "pools", pool_table)),
         sockets.as_ref().map(|list| or_none(list, "sockets", socket_table)),
         driver.as_ref().map(|driver| format!("driver {}: {}", driver.name, driver.why)),
     ];
@@ -68,7 +72,7 @@ fn tunnel_table(tunnels: &[TunnelView]) -> Table {
 }
 
 fn session_table(sessions: &[SessionView]) -> Table {
-    let head = ["SESSION", "USER", "INTERFACE", "ADDRESS", "PEER", "PHASE", "UP", "IN", "OUT"];
+    let head = ["SESSION", "USER", "INTERFACE", "ADDRESS", "PEER", "PHASE", "UP", "ECHO", "IN", "OUT"];
     let mut table = Table::new(head).words(6);
     let nothing = PppView { phase: "static".into(), ..PppView::default() };
     for session in sessions {
@@ -81,11 +85,16 @@ fn session_table(sessions: &[SessionView]) -> Table {
             session.peer.clone(),
             ppp.phase.clone(),
             if session.ppp.is_some() { units::clock(ppp.seconds) } else { NOTHING.into() },
+            round_trip(ppp),
             units::bytes(count(&session.stats, "rx_bytes")),
             units::bytes(count(&session.stats, "tx_bytes")),
         ]);
     }
     table
+}
+
+fn round_trip(ppp: &PppView) -> String {
+    ppp.round_trip_us.map_or(NOTHING.into(), |time| units::time(Duration::from_micros(time)))
 }
 
 fn user_table(users: &[UserView]) -> Table {
@@ -99,6 +108,20 @@ fn user_table(users: &[UserView]) -> Table {
             list(&user.addresses),
             units::bytes(user.rx_bytes),
             units::bytes(user.tx_bytes),
+        ]);
+    }
+    table
+}
+
+fn pool_table(pools: &[PoolView]) -> Table {
+    let mut table = Table::new(["POOL", "OF", "TAKEN", "FREE", "SIZE"]).words(2);
+    for pool in pools {
+        table.row([
+            pool.name.clone(),
+            if pool.ipv6 { "/64" } else { "IPv4" }.into(),
+            pool.taken.to_string(),
+            pool.size.saturating_sub(pool.taken).to_string(),
+            pool.size.to_string(),
         ]);
     }
     table
@@ -134,6 +157,9 @@ fn long(report: &Report) -> String {
     }
     if let Some(users) = &report.users {
         text += &format!("{}\n\n", or_none(users, "users", user_table));
+    }
+    if let Some(pools) = &report.pools {
+        text += &format!("{}\n\n", or_none(pools, "pools", pool_table));
     }
     for socket in report.sockets.iter().flatten() {
         text += &format!("SOCKET {}\n", socket.local);
@@ -185,10 +211,11 @@ fn session_text(session: &SessionView) -> String {
 fn ppp_text(ppp: &PppView) -> String {
     let or_nothing = |text: &Option<String>| text.clone().unwrap_or(NOTHING.into());
     format!(
-        "  user {}  phase {}  up {}\n  local {}  remote {}\n  calling number {}  called number {}\n",
+        "  user {}  phase {}  up {}  echo {}\n  local {}  remote {}\n  calling number {}  called number {}\n",
         or_nothing(&ppp.user),
         ppp.phase,
         units::clock(ppp.seconds),
+        round_trip(ppp),
         list(&ppp.local),
         list(&ppp.remote),
         or_nothing(&ppp.calling),
@@ -215,6 +242,10 @@ mod tests {
     use ol2tpd::control::ControlView;
 
     use super::*;
+
+    fn pool(name: &str, ipv6: bool, taken: u64, size: u64) -> PoolView {
+        PoolView { name: name.into(), ipv6, taken, size }
+    }
 
     fn report() -> Report {
         let stats = vec![("rx_bytes".to_owned(), 1_500_000), ("tx_bytes".to_owned(), 12)];
@@ -244,6 +275,7 @@ mod tests {
             calling: Some("123".into()),
             called: None,
             seconds: 64,
+            round_trip_us: Some(12_300),
         };
         let session = SessionView {
             tunnel_id: 7,
@@ -277,6 +309,7 @@ mod tests {
             tunnels: Some(vec![tunnel]),
             sessions: Some(vec![session, other]),
             users: Some(vec![user]),
+            pools: Some(vec![pool("north", false, 3, 254), pool("six", true, 1, 65_536)]),
             ..Report::default()
         }
     }
@@ -289,12 +322,16 @@ mod tests {
 TUNNEL  PEER            HOST NAME  STATE                       PROFILE       UP       IN   OUT
 7       192.0.2.2:1701  lac        established, authenticated  office   0:01:05  1.50 MB  12 B
 
-SESSION  USER  INTERFACE  ADDRESS            PEER            PHASE         UP       IN   OUT
-7/1      anna  ppp0       10.0.0.10 fe80::a  192.0.2.2:1701  Network  0:01:04  1.50 MB  12 B
-7/2      -     -          -                  192.0.2.2:1701  static         -  1.50 MB  12 B
+SESSION  USER  INTERFACE  ADDRESS            PEER            PHASE         UP   ECHO       IN   OUT
+7/1      anna  ppp0       10.0.0.10 fe80::a  192.0.2.2:1701  Network  0:01:04  12 ms  1.50 MB  12 B
+7/2      -     -          -                  192.0.2.2:1701  static         -      -  1.50 MB  12 B
 
 USER  SESSION  ADDRESS     IN  OUT
-anna  7/1 7/3  10.0.0.10  5 B  6 B"
+anna  7/1 7/3  10.0.0.10  5 B  6 B
+
+POOL   OF    TAKEN   FREE   SIZE
+north  IPv4      3    251    254
+six    /64       1  65535  65536"
         );
         let nothing = Report { tunnels: Some(Vec::new()), users: Some(Vec::new()), ..Report::default() };
         assert_eq!(tables(&nothing), "no tunnels\n\nno users");
@@ -308,7 +345,7 @@ anna  7/1 7/3  10.0.0.10  5 B  6 B"
             "  host name lac  vendor name ol2tp",
             "  established  authenticated yes  profile office  up 0:01:05  retransmissions 3",
             "SESSION 7/1 (peer's 9/4)",
-            "  user anna  phase Network  up 0:01:04",
+            "  user anna  phase Network  up 0:01:04  echo 12 ms",
             "  local 10.0.0.1  remote 10.0.0.10 fe80::a",
             "  calling number 123  called number -",
             "  peer 192.0.2.2:1701  interface ppp0  mtu 1458  mru 1458",

@@ -76,6 +76,15 @@ pub enum Notice {
         /// The peer's session id.
         peer_session_id: u16,
     },
+    /// The peer has words for its user: with its consent to his password, or as a notification.
+    Says {
+        /// Our tunnel id.
+        tunnel_id: u16,
+        /// Our session id.
+        session_id: u16,
+        /// The words.
+        text: String,
+    },
     /// Network frames can flow.
     SessionUp {
         /// Our tunnel id.
@@ -94,6 +103,29 @@ pub enum Notice {
         remote: IpAddr,
         /// Name servers that the peer told us of.
         dns: Vec<IpAddr>,
+    },
+    /// This machine's resolver has been told of a session's name servers; it takes that back at its end.
+    NameServers {
+        /// The session's interface.
+        interface: String,
+        /// The name servers.
+        servers: Vec<IpAddr>,
+        /// In which way: `resolved`, `resolvconf` or `file`.
+        by: String,
+    },
+    /// Something on this machine is hardly as it is wanted.
+    Hint {
+        /// What, and what to do.
+        text: String,
+    },
+    /// How long the server took to answer, of a session of ours.
+    RoundTrip {
+        /// Our tunnel id.
+        tunnel_id: u16,
+        /// Our session id.
+        session_id: u16,
+        /// Microseconds.
+        microseconds: u64,
     },
     /// A call has ended, whether or not it was ever up.
     SessionDown {
@@ -212,12 +244,23 @@ impl fmt::Display for Notice {
             Self::CallUp { tunnel_id, session_id, .. } => {
                 write!(f, "session {tunnel_id}/{session_id} connected, PPP begins")
             }
+            Self::Says { tunnel_id, session_id, text } => {
+                write!(f, "session {tunnel_id}/{session_id}: the peer says \"{text}\"")
+            }
             Self::SessionUp { tunnel_id, session_id, user, interface, mtu, local, remote, .. } => {
                 write!(f, "session {tunnel_id}/{session_id} up")?;
                 if let Some(user) = user {
                     write!(f, ", user {user}")?;
                 }
                 write!(f, ", {interface} {local} to {remote}, MTU {mtu}")
+            }
+            Self::NameServers { interface, servers, by } => {
+                let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+                write!(f, "name servers of {interface} are in use: {} (by {by})", servers.join(" "))
+            }
+            Self::Hint { text } => f.write_str(text),
+            Self::RoundTrip { tunnel_id, session_id, microseconds } => {
+                write!(f, "session {tunnel_id}/{session_id}: the peer answered after {microseconds} µs")
             }
             Self::SessionDown { tunnel_id, session_id, user, why, seconds, rx_bytes, tx_bytes } => {
                 write!(f, "session {tunnel_id}/{session_id} down")?;

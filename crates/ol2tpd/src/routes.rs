@@ -10,20 +10,27 @@
 //! The way to the peer is the system's, looked up when nothing leads through the tunnel yet, and again
 //! whenever routes, addresses or interfaces change (a laptop moves to another network). Policy rules
 //! are followed at first; afterwards only the main table is. Routes have the protocol [`PROTOCOL`], so
-//! that those which a killed daemon left behind are recognised; those through its interface went with it.
+//! that those which a killed daemon left behind are recognised, and removed by the [next](repair); those through
+//! its interface went with it.
 
 use std::fmt;
+use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
 use pppol2tp::Prefix;
 use pppol2tp::netlink::{Netlink, Notice, Notices, Route, RouteKind};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::error::{Doing, Result};
+
+/// The folder that those lock who may have routes.
+const FOLDER: &str = "/run/ol2tp";
 
 /// The protocol number of our routes (`proto` in `ip route`): IP's number of L2TP.
 pub const PROTOCOL: u8 = 115;
@@ -218,6 +225,47 @@ impl Drop for Client {
             remove(&self.netlink, route);
         }
     }
+}
+
+/// Says that this daemon may have routes that stay behind if it is killed.
+#[must_use]
+#[derive(Debug)]
+pub struct Claim(#[allow(dead_code, reason = "its end is what counts")] Flock<File>);
+
+/// Removes the routes of [`Client`]s that were killed: what refuses packets would go on doing so. If another
+/// daemon claims that they may be its own, they stay. What cannot be done is logged.
+pub fn repair(netlink: &Netlink) -> Option<Claim> {
+    let repair = || {
+        fs::create_dir_all(FOLDER)?;
+        // A folder can be locked too, and leaves no file behind.
+        let alone = match Flock::lock(File::open(FOLDER)?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((folder, Errno::EWOULDBLOCK)) => {
+                return Flock::lock(folder, FlockArg::LockShared).map_err(|(_, errno)| errno.into());
+            }
+            Err((_, errno)) => return Err(errno.into()),
+        };
+        for ipv6 in [false, true] {
+            // A kernel without IPv6 has none.
+            let routes = netlink.routes(ipv6).unwrap_or_default();
+            let ours = |route: &&Route| route.protocol == PROTOCOL;
+            let stops = |route: &&Route| route.kind == RouteKind::Unreachable && route.metric == u32::MAX;
+            for stop in routes.iter().filter(ours).filter(stops) {
+                let there = |route: &&Route| route.destination == stop.destination;
+                for route in routes.iter().filter(ours).filter(there) {
+                    info!("removing the route {route} of a run that was killed");
+                    remove(netlink, route);
+                }
+            }
+        }
+        alone.relock(FlockArg::LockShared)?;
+        Ok(alone)
+    };
+    let claim: io::Result<_> = repair();
+    claim
+        .inspect_err(|error| info!("{FOLDER}: {error}: routes of runs that were killed are not looked for"))
+        .ok()
+        .map(Claim)
 }
 
 /// Routes to an interface: a client's, or those that a server adds for a user's prefixes. Dropped: they are

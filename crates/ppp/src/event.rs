@@ -26,6 +26,8 @@ pub enum Event {
     Authenticate(Box<Request>),
     /// The peer has taken our proof.
     Authenticated,
+    /// The peer has words for its user: with its Success, or as a Notification of EAP.
+    Says(Box<str>),
     /// Authentication is done, both ways: say with [`network`](super::Link::network) what to negotiate.
     Network {
         /// The name that the peer has proved to own.
@@ -217,6 +219,7 @@ impl fmt::Display for Event {
                 write!(f, "the peer says that it is \"{}\"", request.name.escape_ascii())
             }
             Self::Authenticated => f.write_str("the peer knows us"),
+            Self::Says(words) => write!(f, "the peer says \"{words}\""),
             Self::Network { peer_name: Some(name) } => {
                 write!(f, "authenticated, the peer is \"{}\"", name.escape_ascii())
             }

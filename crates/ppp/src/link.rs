@@ -56,6 +56,9 @@ pub struct Link {
     ipcp: Ncp<Ipcp>,
     ipv6cp: Ncp<Ipv6cp>,
     keepalive: Option<Keepalive>,
+    /// The last Echo-Request that was not answered, and when it was sent.
+    asked: Option<(u8, Instant)>,
+    round_trip: Option<Duration>,
     records: Option<Box<Records>>,
     /// Why the link is being terminated.
     ending: Option<Reason>,
@@ -101,6 +104,8 @@ impl Link {
             ipcp: Ncp::default(),
             ipv6cp: Ncp::default(),
             keepalive: None,
+            asked: None,
+            round_trip: None,
             records: Some(Box::default()),
             ending: None,
             over: false,
@@ -246,7 +251,7 @@ impl Link {
         self.down(reason);
     }
 
-    /// Clears `out` and writes the next frame, from its protocol on. `false`: there is none.
+    /// Wipes `out` and writes the next frame, from its protocol on. `false`: there is none.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> bool {
         self.out.next_frame(out)
     }
@@ -276,6 +281,12 @@ impl Link {
     /// The phase.
     pub const fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// How long the peer took to answer the last Echo-Request that it has answered. One is sent only when
+    /// nothing else comes.
+    pub const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     /// What has become of the frames.
@@ -352,7 +363,12 @@ impl Link {
             (code::ECHO_REQUEST, &[a, b, c, d, ref data @ ..]) => {
                 self.echo_requested(now, packet.id, u32::from_be_bytes([a, b, c, d]), data);
             }
-            (code::ECHO_REPLY | code::DISCARD_REQUEST, &[_, _, _, _, ..]) => {}
+            (code::ECHO_REPLY, &[_, _, _, _, ..]) => {
+                if let Some((_, at)) = self.asked.take_if(|(id, _)| *id == packet.id) {
+                    self.round_trip = Some(now.since(at));
+                }
+            }
+            (code::DISCARD_REQUEST, &[_, _, _, _, ..]) => {}
             (code::TIME_REMAINING, &[_, _, _, _, a, b, c, d, ..]) => {
                 let seconds = u32::from_be_bytes([a, b, c, d]);
                 self.out.tell(Event::TimeRemaining(Duration::from_secs(seconds.into())));
@@ -509,8 +525,9 @@ impl Link {
                 self.out.tell(Event::Authenticate(request));
             }
             Some(Outcome::PeerAuthenticated) => self.network_phase(),
-            Some(Outcome::Authenticated(_)) => {
+            Some(Outcome::Authenticated(words)) => {
                 self.out.tell(Event::Authenticated);
+                self.says(words);
                 self.network_phase();
             }
             Some(Outcome::Failed { by, message }) => {
@@ -518,7 +535,15 @@ impl Link {
                 let reason = Reason::AuthenticationFailed { by, method, message };
                 self.terminate(now, reason, "authentication failed");
             }
-            Some(Outcome::Notification(_)) | None => {}
+            Some(Outcome::Notification(words)) => self.says(words),
+            None => {}
+        }
+    }
+
+    /// Words of the peer for its user, if there are any.
+    fn says(&mut self, words: Box<str>) {
+        if !words.is_empty() {
+            self.out.tell(Event::Says(words));
         }
     }
 
@@ -543,6 +568,7 @@ impl Link {
         match self.keepalive.as_mut().and_then(|keepalive| keepalive.handle_timeout(now, &echo)) {
             Some(Due::Request) => {
                 let (id, magic) = (self.lcp.next_id(), self.lcp.options.magic.to_be_bytes());
+                self.asked = Some((id, now));
                 self.out.send(Protocol::LCP, &Packet { code: code::ECHO_REQUEST, id, data: &magic });
             }
             Some(Due::Silence) => self.down(Reason::Silence),

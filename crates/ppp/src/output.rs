@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use zeroize::{Zeroize, Zeroizing};
+
 use super::event::Event;
 use super::packet::Packet;
 use super::protocol::Protocol;
@@ -9,10 +11,11 @@ use super::protocol::Protocol;
 /// More frames than one call can make; who does not fetch them loses what is beyond, as on a bad line.
 const FRAMES: usize = 64;
 
-/// What waits for the caller. Takes no memory while nothing does.
+/// What waits for the caller. Takes no memory while nothing does. Frames may have a password in them: what was
+/// fetched is wiped, here and, with the next call, at the caller's.
 #[derive(Default)]
 pub(crate) struct Output {
-    frames: VecDeque<Vec<u8>>,
+    frames: VecDeque<Zeroizing<Vec<u8>>>,
     events: VecDeque<Event>,
     pub(crate) transmitted: u32,
     pub(crate) overrun: u32,
@@ -25,7 +28,7 @@ impl Output {
 
     pub(crate) fn send_frame(&mut self, frame: Vec<u8>) {
         if self.frames.len() < FRAMES {
-            self.frames.push_back(frame);
+            self.frames.push_back(frame.into());
             self.transmitted = self.transmitted.wrapping_add(1);
         } else {
             self.overrun = self.overrun.wrapping_add(1);
@@ -37,9 +40,9 @@ impl Output {
     }
 
     pub(crate) fn next_frame(&mut self, out: &mut Vec<u8>) -> bool {
-        out.clear();
+        out.zeroize();
         match self.frames.pop_front() {
-            Some(frame) => out.extend(frame),
+            Some(frame) => out.extend_from_slice(&frame),
             None => self.frames = VecDeque::new(),
         }
         !out.is_empty()

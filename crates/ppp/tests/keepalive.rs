@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
 use ppp::config::Echo;
 use ppp::{Config, Event, Phase, Protocol, Reason, Timer};
@@ -38,6 +40,23 @@ fn a_reply_is_life() {
         assert_eq!(bench.hear(Protocol::LCP, ECHO_REPLY, asked[0].id, &[9; 4]), []);
     }
     assert_eq!(bench.told(), []);
+}
+
+#[test]
+fn a_reply_to_the_last_question_tells_the_round_trip() {
+    let mut bench = bench();
+    assert_eq!(bench.link.round_trip(), None);
+    for milliseconds in [250, 30] {
+        let asked = bench.pass(seconds(10));
+        let (time, before) = (Duration::from_millis(milliseconds), bench.link.round_trip());
+        bench.pass(time);
+        bench.hear(Protocol::LCP, ECHO_REPLY, asked[0].id.wrapping_add(1), &[9; 4]);
+        assert_eq!(bench.link.round_trip(), before, "an answer to something else");
+        bench.hear(Protocol::LCP, ECHO_REPLY, asked[0].id, &[9; 4]);
+        assert_eq!(bench.link.round_trip(), Some(time));
+        bench.hear(Protocol::LCP, ECHO_REPLY, asked[0].id, &[9; 4]);
+        assert_eq!(bench.link.round_trip(), Some(time), "one answer counts");
+    }
 }
 
 #[test]

@@ -234,7 +234,10 @@ fn netgear_challenges_though_pap_was_agreed_on() {
     let request = bench.pass(seconds(3)).pop().unwrap();
     assert_eq!((request.protocol, request.code), (Protocol::PAP, 1));
     bench.hear(Protocol::PAP, 2, request.id, b"\x02ok");
-    assert_eq!(bench.told(), [Event::Authenticated, Event::Network { peer_name: None }]);
+    assert_eq!(
+        bench.told(),
+        [Event::Authenticated, Event::Says("ok".into()), Event::Network { peer_name: None }]
+    );
 }
 
 #[test]

@@ -18,9 +18,11 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use crate::Prefix;
 
 mod notices;
+mod options;
 mod route;
 
 pub use notices::{Notice, Notices};
+pub use options::{RouterOption, RouterOptions};
 pub use route::{Route, RouteKind};
 
 /// An rtnetlink socket, bound to the network namespace of the thread that opened it.

@@ -69,8 +69,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// As LAC: the line is connected (ICCN, OCCN). [`Event::CallUp`] follows at once: data may flow before
-    /// the peer has acknowledged.
+    /// As LAC: the line is connected (ICCN, OCCN). [`Event::CallUp`] follows when that has been sent: data may
+    /// flow before the peer has acknowledged it, and not before it was told, which may wait for the window.
     ///
     /// # Errors
     ///
@@ -429,16 +429,38 @@ impl Core {
         }
     }
 
-    /// Sends what the LAC says of the line; the session is established.
+    /// Queues what the LAC says of the line; the session is established, which is told [later](Self::went).
     fn connect(&mut self, tunnel: &mut Tunnel, session: SessionId, connected: Connected) {
-        let Some(entry) = tunnel.sessions.get(&session) else { return };
+        let Some(entry) = tunnel.sessions.get_mut(&session) else { return };
         let peer = entry.peer;
         let message: Message<'_> = match entry.kind {
             Kind::IncomingLac => connected.iccn().into(),
             _ => connected.occn().into(),
         };
+        entry.state = State::Established;
+        if let Some((timer, _)) = entry.setup.take() {
+            self.timers.remove(timer);
+        }
         self.send_with(tunnel, peer, &message, &connected.other_avps);
-        self.up(tunnel, session, connected);
+        if let Some(entry) = tunnel.sessions.get_mut(&session) {
+            entry.ahead = Some(Box::new(Ahead { request: None, connected: Some(connected) }));
+        }
+    }
+
+    /// A message is on its way. If it is the ICCN or OCCN of a session of ours, for the first time, data may
+    /// follow.
+    pub(super) fn went(&mut self, tunnel: &mut Tunnel, message: &[u8]) {
+        if !matches!(tunnel::message_type(message), Some(MessageType::ICCN | MessageType::OCCN)) {
+            return;
+        }
+        let number = message.get(6..8).and_then(|number| number.first_chunk()).copied();
+        let peer = number.and_then(|number| SessionId::new(u16::from_be_bytes(number)));
+        let Some(session) = peer.and_then(|peer| tunnel.by_peer.get(&peer).copied()) else { return };
+        let entry = tunnel.sessions.get_mut(&session);
+        let connected = entry.and_then(|entry| entry.ahead.take()?.connected);
+        if let Some(connected) = connected {
+            self.up(tunnel, session, connected);
+        }
     }
 
     fn up(&mut self, tunnel: &mut Tunnel, session: SessionId, connected: Connected) {

@@ -169,6 +169,7 @@ impl Endpoint {
         while let Some(&id) = self.core.ready.front() {
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
                 if let Some(transmit) = tunnel.transmit(now, out) {
+                    self.core.went(tunnel, &out[..transmit.len]);
                     return Some(transmit);
                 }
                 tunnel.ready = false;
@@ -321,6 +322,10 @@ impl Endpoint {
         }
         if tunnel.gave_way && tunnel.state != State::Established && core.is_late(path, header, bytes) {
             return core.count("late_answer");
+        }
+        if tunnel.state == State::WaitCtlReply {
+            // RFC 2661 §8.1: addresses stay what they were at first; ours is the one that is answered.
+            tunnel.path.local = tunnel.path.local.or(path.local);
         }
         let taken = !header.is_zlb() && !core.is_too_much(tunnel, bytes);
         let timing = tunnel.timing();

@@ -168,6 +168,7 @@ pub struct EndArgs {
 Examples:
   ol2tp show
   ol2tp show users
+  ol2tp show pools
   ol2tp show sessions --long
   ol2tp show sessions --json | jq '.sessions[].stats.rx_errors'
   ol2tp show proc --socket /run/office.sock")]
@@ -196,6 +197,8 @@ pub enum ShowWhat {
     Sockets,
     /// Users with their sessions
     Users,
+    /// Address pools, and how much of them is taken
+    Pools,
     /// The text of /proc/net/pppol2tp
     Proc,
 }
@@ -207,6 +210,7 @@ impl From<ShowWhat> for What {
             ShowWhat::Sessions => Self::Sessions,
             ShowWhat::Sockets => Self::Sockets,
             ShowWhat::Users => Self::Users,
+            ShowWhat::Pools => Self::Pools,
             ShowWhat::Proc => Self::Proc,
         }
     }

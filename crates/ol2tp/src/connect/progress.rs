@@ -26,6 +26,8 @@ pub(super) struct Up {
     pub(super) ids: (u16, u16),
     interface: String,
     since: Instant,
+    /// How long the server took to answer last.
+    round_trip: Option<Duration>,
     /// What was counted last, and when.
     last: (Instant, Traffic),
 }
@@ -66,7 +68,8 @@ impl Progress {
                 let ids = (*tunnel_id, *session_id);
                 if self.up.as_ref().is_none_or(|up| up.ids != ids) {
                     let last = (now, Traffic::default());
-                    self.up = Some(Up { ids, interface: interface.clone(), since: now, last });
+                    self.up =
+                        Some(Up { ids, interface: interface.clone(), since: now, round_trip: None, last });
                 }
                 lines
             }
@@ -75,6 +78,14 @@ impl Progress {
                 let (rx, tx) = (units::bytes(*rx_bytes), units::bytes(*tx_bytes));
                 vec![format!("  ended after {}: {why}; {rx} in, {tx} out", units::clock(*seconds as u64))]
             }
+            Notice::Says { text, .. } => vec![format!("  the server says \"{text}\"")],
+            Notice::RoundTrip { microseconds, .. } => {
+                if let Some(up) = &mut self.up {
+                    up.round_trip = Some(Duration::from_micros(*microseconds));
+                }
+                Vec::new()
+            }
+            Notice::NameServers { .. } | Notice::Hint { .. } => vec![format!("  {notice}")],
             Notice::Message { .. } => vec![format!("  {notice}")],
             _ => Vec::new(),
         }
@@ -100,8 +111,10 @@ impl Up {
             units::rate(if time.is_zero() { 0.0 } else { bits / time.as_secs_f64() })
         };
         let time = now - then;
+        let round_trip =
+            self.round_trip.map(|time| format!("   echo {}", units::time(time))).unwrap_or_default();
         format!(
-            "  {} up {}   in {:>11}   out {:>11}   total {} in, {} out",
+            "  {} up {}{round_trip}   in {:>11}   out {:>11}   total {} in, {} out",
             self.interface,
             units::clock((now - self.since).as_secs()),
             rate(traffic.rx_bytes, before.rx_bytes, time),
@@ -213,6 +226,25 @@ mod tests {
             line,
             "  ppp0 up 0:00:03   in     0 bit/s   out 1.00 Mbit/s   total 1.00 kB in, 375 kB out"
         );
+        let echo = Notice::RoundTrip { tunnel_id: 1, session_id: 2, microseconds: 23_400 };
+        assert_eq!(progress.told(start, &echo), [""; 0]);
+        let up = progress.up.as_mut().unwrap();
+        let line = up.line(after(start, 4000), Traffic { rx_bytes: 1000, tx_bytes: 375_000 });
+        assert!(line.starts_with("  ppp0 up 0:00:04   echo 23 ms   in "), "{line}");
+    }
+
+    #[test]
+    fn the_words_of_the_server_and_its_name_servers_are_lines_of_their_own() {
+        let mut progress = Progress::default();
+        let says = Notice::Says { tunnel_id: 1, session_id: 2, text: "Welcome".into() };
+        assert_eq!(progress.told(Instant::now(), &says), ["  the server says \"Welcome\""]);
+        let names = Notice::NameServers {
+            interface: "ppp0".into(),
+            servers: vec!["9.9.9.9".parse().unwrap(), "2001:db8::53".parse().unwrap()],
+            by: "file".into(),
+        };
+        let line = "  name servers of ppp0 are in use: 9.9.9.9 2001:db8::53 (by file)";
+        assert_eq!(progress.told(Instant::now(), &names), [line]);
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn wrong_arguments_are_named() {
         (vec!["static", "--tunnel", "1"], "LOCAL:PEER"),
         (vec!["static", "--tunnel", "0:1"], "reserved"),
         (vec!["static", "--session", "1:65536"], "`65536` is not an id"),
-        (vec!["show", "weather"], "[possible values: tunnels, sessions, sockets, users, proc]"),
+        (vec!["show", "weather"], "[possible values: tunnels, sessions, sockets, users, pools, proc]"),
         (vec!["set", "--tunnel", "1"], "<OPTION=VALUE>"),
         (vec!["set", "send-seq=on"], "--tunnel <N>"),
         (vec!["set", "--tunnel", "1", "send-seq"], "OPTION=VALUE"),

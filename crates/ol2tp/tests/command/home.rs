@@ -21,6 +21,7 @@ use nix::unistd::Pid;
 use ol2tp::bed::Space;
 use ol2tp::password;
 use ol2tpd::Notice;
+use pppol2tp::netlink::Notices;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ol2tp");
 /// What /etc/resolv.conf says at the beginning.
@@ -142,6 +143,23 @@ impl<'a> Home<'a> {
             })
         })
         .unwrap()
+    }
+
+    /// Waits until nothing is left but this.
+    pub(crate) fn until_traces(&self, wanted: &Traces) {
+        let waited = self.enter(|| {
+            let mut changes = Notices::open()?;
+            let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+            // It is watched before the first look, so no change is missed.
+            while self.traces() != *wanted {
+                if poll(&mut [PollFd::new(changes.as_fd(), PollFlags::POLLIN)], timeout)? == 0 {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                while changes.recv()?.is_some() {}
+            }
+            Ok(())
+        });
+        waited.unwrap_or_else(|error| panic!("{error}: {:#?}", self.traces()));
     }
 
     /// All routes, as /proc has them; but those that come with an IPv6 link and its addresses: the kernel

@@ -54,6 +54,10 @@ fn show_tells_of_tunnels_sessions_and_users() {
     assert!(user["rx_bytes"].as_u64().unwrap() >= 5 * 84 + 5 * 104, "{user}");
 
     let ids = format!("{}/{}", there.ids.0, there.ids.1);
+    let pools = &show(&right, "pools")["pools"];
+    assert_eq!((&pools[0]["taken"], &pools[0]["size"]), (&1.into(), &2.into()), "{pools}");
+    assert_eq!((&pools[1]["ipv6"], &pools[1]["taken"]), (&true.into(), &1.into()), "{pools}");
+
     for (what, words) in [
         ("tunnels", &["TUNNEL", "STATE", &*there.ids.0.to_string(), "192.0.2.1:", "authenticated"][..]),
         ("sessions", &["SESSION", "USER", &ids, "anna", "ppp0", "10.64.0.10"]),
@@ -115,7 +119,7 @@ fn disconnect_ends_what_is_named_and_nothing_else() {
     right.output(&["disconnect", "--all"]);
     assert_eq!(other.ended().code, Some(17));
     server.until_down();
-    assert_eq!(right.traces(), before);
+    right.until_traces(&before);
 
     let output = right.run(&["disconnect", "--user", "anna"]);
     let error = String::from_utf8(output.stderr).unwrap();

@@ -1,7 +1,10 @@
 //! Routes and name servers are those of the session while it is up, and as they were afterwards.
 
+use std::net::IpAddr;
+
 use nix::sys::signal::Signal;
 use ol2tp::bed::{Bed, RIGHT};
+use ol2tpd::Notice;
 use pppol2tp::Prefix;
 
 use crate::home::{Home, RESOLV_CONF, Traces};
@@ -65,6 +68,68 @@ fn at_the_next_start_after_the_client_was_killed() {
     let mut client = connect(&left, &["--dns", "none", "--route", "198.51.100.0/24"]);
     client.until_up();
     left.until_file("resolv.conf", RESOLV_CONF);
+    client.stop();
+    is_as_before(&left, &before);
+}
+
+/// The host route to the server, and one that lets nothing go past the tunnel, as /proc/net/route has them.
+const HOST: &str = "020200C0 FFFFFFFF 00000000 0 veth0";
+const STOP: &str = "00000080 00000080 00000000";
+
+#[test]
+fn routes_past_the_tunnel_go_at_the_next_start_after_the_client_was_killed() {
+    let bed = Bed::new().unwrap();
+    let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
+    let before = left.traces();
+    let _server = serve(&right, &[]);
+    let mut client = connect(&left, &["--dns", "none", "--default-route"]);
+    client.until_up();
+    client.signal(Signal::SIGKILL);
+    assert_eq!(client.ended().code, Some(-9));
+    assert!(left.has_route(HOST) && left.has_route(STOP), "{:#?}", left.traces());
+
+    // One that has no need of them.
+    let mut client = connect(&left, &["--dns", "none"]);
+    client.until_up();
+    assert!(!left.has_route(HOST) && !left.has_route(STOP), "{:#?}", left.traces());
+    client.stop();
+    is_as_before(&left, &before);
+}
+
+#[test]
+fn those_of_a_client_that_lives_stay() {
+    let bed = Bed::new().unwrap();
+    let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
+    let before = left.traces();
+    let _server = serve(&right, &[]);
+    let mut client = connect(&left, &["--dns", "none", "--default-route"]);
+    client.until_up();
+    let mut other = connect(&left, &["--dns", "none", "--socket", "/run/other.sock"]);
+    other.until_up();
+    assert!(left.has_route(HOST) && left.has_route(STOP), "{:#?}", left.traces());
+    other.stop();
+    assert!(left.has_route(HOST) && left.has_route(STOP), "{:#?}", left.traces());
+    client.stop();
+    is_as_before(&left, &before);
+}
+
+#[test]
+fn name_servers_of_ipv6_come_by_router_advertisements() {
+    let bed = Bed::new().unwrap();
+    let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
+    let before = left.traces();
+    let mut server = serve(&right, &["--dns", "2001:db8:64::53"]);
+    let mut client = connect(&left, &["--dns", "file"]);
+    until_up(&mut client, &mut server);
+    let servers: Vec<IpAddr> = ["10.64.0.53", "2001:db8:64::53"].map(|server| server.parse().unwrap()).into();
+    let by = client.until(|notice| match notice {
+        Notice::NameServers { servers: told, by, .. } => (told == servers).then_some(by),
+        _ => None,
+    });
+    assert_eq!(by, "file");
+    for server in servers {
+        left.until_file("resolv.conf", &format!("nameserver {server}"));
+    }
     client.stop();
     is_as_before(&left, &before);
 }

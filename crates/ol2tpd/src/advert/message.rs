@@ -23,6 +23,8 @@ const OTHER: u8 = 0x40;
 const ON_LINK: u8 = 0x80;
 const AUTONOMOUS: u8 = 0x40;
 
+/// The most resolvers that are taken of an advertisement.
+pub const RESOLVERS: usize = 3;
 /// Hop limit of what has not been forwarded.
 pub(super) const HOP_LIMIT: u8 = 255;
 /// The most options that are looked at, so that a packet of the longest kind costs little.
@@ -157,15 +159,23 @@ impl Advertisement {
                     preferred: number(&option[8..]),
                 }),
                 (MTU, 8) => advertisement.mtu = Some(number(&option[4..])),
-                (RECURSIVE_DNS_SERVER, 24..) => {
-                    advertisement.dns_lifetime = number(&option[4..]);
-                    advertisement.dns.extend(option[8..].chunks_exact(16).map(address));
+                _ => {
+                    if let Some((lifetime, servers)) = resolvers(option) {
+                        advertisement.dns_lifetime = lifetime;
+                        advertisement.dns.extend(servers);
+                    }
                 }
-                _ => {}
             }
         }
         Some(advertisement)
     }
+}
+
+/// The resolvers of a Recursive DNS Server option (RFC 8106 §5.1), and how many seconds they are good. `None` if
+/// it is another option.
+pub fn resolvers(option: &[u8]) -> Option<(u32, impl Iterator<Item = Ipv6Addr>)> {
+    let (RECURSIVE_DNS_SERVER, 24..) = (*option.first()?, option.len()) else { return None };
+    Some((number(&option[4..]), option[8..].chunks_exact(16).map(address)))
 }
 
 /// Whether this is a Router Solicitation that must not be ignored (§6.1.1).

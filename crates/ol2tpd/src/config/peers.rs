@@ -46,6 +46,13 @@ pub(super) const PROXY_POLICIES: [(&str, ProxyPolicy); 3] = [
 ];
 
 /// Who is told about resolvers.
+impl DnsMode {
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        DNS_MODES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+}
+
 pub(super) const DNS_MODES: [(&str, DnsMode); 5] = [
     ("auto", DnsMode::Auto),
     ("resolved", DnsMode::Resolved),

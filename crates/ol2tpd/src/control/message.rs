@@ -54,6 +54,8 @@ pub enum What {
     Sockets,
     /// Users with their sessions.
     Users,
+    /// Address pools, and how much of them is taken.
+    Pools,
     /// The text of `/proc/net/pppol2tp`.
     Proc,
 }

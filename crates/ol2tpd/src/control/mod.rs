@@ -23,7 +23,9 @@ mod view;
 pub use client::Client;
 pub use listener::Listener;
 pub use message::{Disconnect, Failure, Reply, Request, Set, What};
-pub use view::{ControlView, DriverView, PppView, Report, SessionView, SocketView, TunnelView, UserView};
+pub use view::{
+    ControlView, DriverView, PoolView, PppView, Report, SessionView, SocketView, TunnelView, UserView,
+};
 
 pub(crate) use server::{Context, Handler, Server, apply, failure};
 

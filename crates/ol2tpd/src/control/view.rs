@@ -25,6 +25,9 @@ pub struct Report {
     /// Users, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<UserView>>,
+    /// Address pools, by family and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pools: Option<Vec<PoolView>>,
     /// The text of `/proc/net/pppol2tp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proc: Option<String>,
@@ -75,6 +78,10 @@ pub struct PppView {
     pub called: Option<String>,
     /// Seconds since the call was offered or placed.
     pub seconds: u64,
+    /// Microseconds that the peer took to answer the last LCP echo that it has answered: one is sent when
+    /// nothing else comes from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_us: Option<u64>,
 }
 
 /// A user.
@@ -90,6 +97,19 @@ pub struct UserView {
     pub rx_bytes: u64,
     /// Bytes sent to all of them.
     pub tx_bytes: u64,
+}
+
+/// A pool of addresses, or of prefixes of 64 bits.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PoolView {
+    /// Its name.
+    pub name: String,
+    /// Whether it is of IPv6.
+    pub ipv6: bool,
+    /// How many sessions have one.
+    pub taken: u64,
+    /// How many there are.
+    pub size: u64,
 }
 
 /// A tunnel.

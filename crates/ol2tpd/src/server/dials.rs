@@ -27,6 +27,7 @@ use super::{Outcome, Owner, Reactor};
 use crate::accounts::TerminateCause;
 use crate::config::{Backoff, Dial, Settings};
 use crate::notice::{Failed, Notice, Step};
+use crate::routes;
 
 /// All connections of ours.
 pub(super) struct Dials {
@@ -194,6 +195,11 @@ impl Reactor<'_> {
     }
 
     fn begin_dial(&mut self, dial: usize) {
+        self.watch_addresses();
+        self.watch_resolvers();
+        if self.claim.is_none() {
+            self.claim = routes::repair(&self.netlink);
+        }
         let entry = &mut self.dials.entries[dial];
         entry.state = State::Resolving;
         entry.wanted = true;

@@ -1,5 +1,7 @@
 //! Why a session ends: for the accounts, for `connect`, for the peer, and in words.
 
+use std::net::IpAddr;
+
 use l2tp_control::wire::{CauseCode, CdnResult, Direction, StopResult};
 use l2tp_control::{By, PppCause, Reason};
 
@@ -18,6 +20,12 @@ impl Ending {
     /// Something on this machine, or someone who uses it.
     pub(super) fn here(cause: TerminateCause, why: impl Into<String>) -> Self {
         Self { cause, failure: Failed::Local, why: why.into() }
+    }
+
+    /// This machine has lost the address that its tunnel came from.
+    pub(super) fn address_gone(local: IpAddr) -> Self {
+        let why = format!("this machine no longer has the address {local}, from which the tunnel came");
+        Self { cause: TerminateCause::LOST_CARRIER, failure: Failed::Lost, why }
     }
 
     pub(super) fn of_tunnel(reason: &Reason<StopResult>) -> Self {

@@ -14,18 +14,26 @@
 //! | `sessions` | one PPP session each, from the offer of the call to its end |
 //! | `ending` | why a session ends |
 //! | `pppd` | pppd in place of our own PPP |
+//! | `forwarding` | whether this machine forwards packets |
 //! | `network` | a session's interface, addresses and routes |
 //! | `up` | its name servers, router advertisements and scripts, and who is told |
 //! | `dials` | connections of ours: steps, failures, the next try |
+//! | `removal` | interfaces of sessions that have ended |
+//! | `addresses` | the addresses that they come from |
+//! | `resolvers` | name servers of router advertisements |
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
 
+mod addresses;
 mod dials;
 mod ending;
+mod forwarding;
 mod names;
 mod network;
 mod pppd;
+mod removal;
 mod requests;
+mod resolvers;
 mod sessions;
 mod sockets;
 mod tunnels;
@@ -50,12 +58,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{error, warn};
 
+use self::addresses::Addresses;
 use self::dials::{Dials, Resolved};
 use self::ending::Ending;
 use self::names::Names;
 use self::network::Shared;
 use self::pppd::{Happened, Pppds, Told};
+use self::removal::Removal;
 use self::requests::{Call, Remote};
+use self::resolvers::Resolvers;
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
 use self::tunnels::{Strangers, Tunnel};
@@ -68,6 +79,7 @@ use crate::hooks;
 use crate::notice::{Failed, Notice};
 use crate::notify::Notify;
 use crate::pool::Pools;
+use crate::routes;
 use crate::serve::Control;
 
 /// How long the ends of links are waited for when the daemon ends, before their tunnels are closed: a peer
@@ -178,8 +190,13 @@ struct Reactor<'a> {
     scripts: hooks::Runner,
     pppds: Pppds,
     netlink: Arc<Netlink>,
+    removal: Removal,
     names: Names,
     advertiser: Option<up::Router>,
+    addresses: Option<Addresses>,
+    resolvers: Option<Resolvers>,
+    /// Held while routes of connections of ours may be there.
+    claim: Option<routes::Claim>,
     aaa: Box<dyn Aaa>,
     inputs: Option<Inputs>,
     answers: mpsc::UnboundedSender<Answer>,
@@ -212,7 +229,8 @@ struct Inputs {
     requests: mpsc::Receiver<Call>,
     answers: mpsc::UnboundedReceiver<Answer>,
     resolved: mpsc::UnboundedReceiver<Resolved>,
-    told: mpsc::UnboundedReceiver<Told>,
+    told: mpsc::UnboundedReceiver<Notice>,
+    pppd: mpsc::UnboundedReceiver<Told>,
     signals: Signals,
 }
 
@@ -228,10 +246,13 @@ enum Woken {
     Answer(Answer),
     Request(Call),
     Resolved(Resolved),
+    Told(Notice),
     Rerouted(Key),
     Solicited,
     Pppd(Told),
     PppdHappened(Happened),
+    Readdressed,
+    Advertised,
     Stop,
     Reload,
 }
@@ -261,6 +282,7 @@ impl<'a> Reactor<'a> {
         let (answers_in, answers) = mpsc::unbounded_channel();
         let (resolved_in, resolved) = mpsc::unbounded_channel();
         let (told_in, told) = mpsc::unbounded_channel();
+        let (pppd_in, pppd) = mpsc::unbounded_channel();
         let signals = Signals::new().doing(|| "waiting for signals".into())?;
         let mut timers = Timers::new();
         let mut rng = system_rng()?;
@@ -270,11 +292,15 @@ impl<'a> Reactor<'a> {
             pools: Pools::new(&settings),
             aaa: Box::new(Local::new(&settings.users, seed(&mut rng))),
             scripts: hooks::Runner::new(settings.hooks.clone()),
-            pppds: Pppds::new(told_in),
+            pppds: Pppds::new(pppd_in),
             netlink: Arc::new(Netlink::open().doing(|| "netlink".into())?),
-            names: Names::start(),
+            removal: Removal::default(),
+            names: Names::start(told_in),
             advertiser: advertiser.map(up::Router::new).transpose()?,
-            inputs: Some(Inputs { requests, answers, resolved, told, signals }),
+            addresses: None,
+            resolvers: None,
+            claim: None,
+            inputs: Some(Inputs { requests, answers, resolved, told, pppd, signals }),
             answers: answers_in,
             notices: broadcast::channel(NOTICES).0,
             reload,
@@ -303,6 +329,9 @@ impl<'a> Reactor<'a> {
         reactor.notice(Notice::Driver { name, why });
         reactor.listen()?;
         reactor.share_interfaces()?;
+        for text in forwarding::missing(&reactor.settings) {
+            reactor.notice(Notice::Hint { text });
+        }
         Ok(reactor)
     }
 
@@ -346,10 +375,13 @@ impl<'a> Reactor<'a> {
                 Woken::Answer(answer) => self.answered(answer),
                 Woken::Request(call) => self.request(call),
                 Woken::Resolved(resolved) => self.resolved(resolved),
+                Woken::Told(notice) => self.notice(notice),
                 Woken::Rerouted(key) => self.follow_routes(key),
                 Woken::Solicited => self.solicited(),
                 Woken::Pppd(told) => self.pppd_told(told),
                 Woken::PppdHappened(happened) => self.pppd_happened(happened),
+                Woken::Readdressed => self.addresses_changed(),
+                Woken::Advertised => self.resolvers_advertised(),
                 Woken::Stop => self.stop(Outcome::Stopped),
                 Woken::Reload => self.load_again(),
             }
@@ -374,7 +406,7 @@ impl<'a> Reactor<'a> {
                 None => pending().await,
             }
         };
-        let Inputs { requests, answers, resolved, told, signals } = inputs;
+        let Inputs { requests, answers, resolved, told, pppd, signals } = inputs;
         tokio::select! {
             biased;
             _ = signals.interrupt.recv() => Woken::Stop,
@@ -384,10 +416,13 @@ impl<'a> Reactor<'a> {
             Some(answer) = answers.recv() => Woken::Answer(answer),
             Some(call) = requests.recv() => Woken::Request(call),
             Some(resolved) = resolved.recv() => Woken::Resolved(resolved),
-            Some(told) = told.recv() => Woken::Pppd(told),
+            Some(notice) = told.recv() => Woken::Told(notice),
+            Some(told) = pppd.recv() => Woken::Pppd(told),
             happened = self.pppds.happened() => Woken::PppdHappened(happened),
             key = self.rerouted() => Woken::Rerouted(key),
             () = up::solicited(self.advertiser.as_ref()) => Woken::Solicited,
+            () = addresses::changed(self.addresses.as_ref()) => Woken::Readdressed,
+            () = resolvers::told(self.resolvers.as_ref()) => Woken::Advertised,
             () = self.sockets.receive(batch) => Woken::Datagrams,
             () = time => Woken::Time,
         }
@@ -563,9 +598,10 @@ impl<'a> Reactor<'a> {
         for key in self.sessions.keys().copied().collect::<Vec<_>>() {
             self.end_session(now, key, Ending::here(TerminateCause::ADMIN_REBOOT, "this end has ended"));
         }
-        let Self { scripts, names, pppds, .. } = self;
+        let Self { scripts, names, pppds, removal, .. } = self;
         pppds.finish().await;
         scripts.finish(SCRIPTS).await;
+        removal.close().await;
         names.close().await;
     }
 }

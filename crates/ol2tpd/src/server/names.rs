@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::config::DnsMode;
+use crate::notice::Notice;
 use crate::resolver::{Paths, Resolver};
 
 /// How long taking everything back may last.
@@ -19,7 +20,7 @@ enum Job {
     Unset { interface: String },
 }
 
-/// The way to the task.
+/// The way to the task, and what it tells.
 pub(super) struct Names {
     jobs: mpsc::UnboundedSender<Job>,
     task: JoinHandle<()>,
@@ -27,9 +28,9 @@ pub(super) struct Names {
 
 impl Names {
     /// Takes back what a killed run left behind, and waits for jobs.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(told: mpsc::UnboundedSender<Notice>) -> Self {
         let (jobs, work) = mpsc::unbounded_channel();
-        Self { jobs, task: tokio::spawn(run(work)) }
+        Self { jobs, task: tokio::spawn(run(work, told)) }
     }
 
     /// Takes these name servers into use; `all`: for every name.
@@ -56,14 +57,18 @@ impl Names {
     }
 }
 
-async fn run(mut jobs: mpsc::UnboundedReceiver<Job>) {
+async fn run(mut jobs: mpsc::UnboundedReceiver<Job>, told: mpsc::UnboundedSender<Notice>) {
     let mut resolver = Resolver::open(Paths::default()).await;
     while let Some(job) = jobs.recv().await {
         match job {
             Job::Set { mode, interface, servers, all } => {
                 match resolver.set(mode, &interface, &servers, all).await {
                     Ok(DnsMode::None) => {}
-                    Ok(way) => info!("name servers of {interface}: {servers:?}, by {way:?}"),
+                    Ok(way) => {
+                        let by = way.name().into();
+                        // The daemon may have ended meanwhile.
+                        let _ = told.send(Notice::NameServers { interface, servers, by });
+                    }
                     Err(error) => warn!("{error}"),
                 }
             }

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use l2tp_control::Instant;
+use nix::libc;
 use pppol2tp::netlink::Netlink;
 use pppol2tp::{Interface, Prefix, SharedInterface, Unit, UnitConfig};
 use tokio::io::unix::AsyncFd;
@@ -42,6 +43,8 @@ pub(super) struct Up {
     ipv6: Option<Network>,
     /// Why the interface cannot have IPv6.
     no_ipv6: Option<Error>,
+    /// Name servers of router advertisements.
+    pub(super) advertised: Vec<IpAddr>,
     /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
     pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
 }
@@ -189,7 +192,19 @@ pub(super) fn bind(
         let prepare = if dial.is_some() { advert::prepare_host } else { advert::prepare_router };
         no_ipv6 = prepare(&interface).err();
     }
-    let up = Up { unit, interface, index, mtu, shared, since: now, ipv4: None, ipv6: None, no_ipv6, client };
+    let up = Up {
+        unit,
+        interface,
+        index,
+        mtu,
+        shared,
+        since: now,
+        ipv4: None,
+        ipv6: None,
+        no_ipv6,
+        advertised: Vec::new(),
+        client,
+    };
     if let Some(unit) = up.own_unit() {
         unit.set_up(true).doing(|| format!("setting interface {} up", up.interface))?;
     }
@@ -299,11 +314,23 @@ fn is_taken(dial: &Dial, netlink: &Netlink, remote: IpAddr) -> bool {
     taken
 }
 
+/// Takes back all that the session had but its interface, which can be removed later: its addresses are free.
+pub(super) fn take_down(mut up: Up, netlink: &Netlink) -> Option<Box<dyn Unit>> {
+    close(&mut up, true, netlink);
+    close(&mut up, false, netlink);
+    up.unit
+}
+
 /// Takes back what [`open`] gave, while the interface stays.
 pub(super) fn close(up: &mut Up, ipv4: bool, netlink: &Netlink) {
+    if !ipv4 {
+        up.advertised.clear();
+    }
     let address = up.slot(ipv4).take().and_then(|network| network.address);
     if let Some((local, remote)) = address
         && let Err(error) = netlink.remove_address(up.index, local, remote)
+        // The interface or the address may have been removed by someone else.
+        && !matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EADDRNOTAVAIL))
     {
         warn!("taking address {} from interface {}: {error}", local.address, up.interface);
     }

@@ -18,8 +18,8 @@ use super::sessions::{Key, Session};
 use super::tunnels::text;
 use crate::accounts::TerminateCause;
 use crate::control::{
-    ControlView, Disconnect, DriverView, Failure, Handler, PppView, Report, Request, Set, UserView, What,
-    failure,
+    ControlView, Disconnect, DriverView, Failure, Handler, PoolView, PppView, Report, Request, Set, UserView,
+    What, failure,
 };
 use crate::notice::Notice;
 
@@ -88,6 +88,9 @@ impl Reactor<'_> {
             let key = key(view.tunnel_id, view.session_id);
             view.ppp = key.and_then(|key| Some(ppp_view(now, self.sessions.get(&key)?)));
         }
+        if what == What::Pools {
+            report.pools = Some(self.pools());
+        }
         if what == What::Users {
             report.users = Some(self.users());
         }
@@ -110,6 +113,17 @@ impl Reactor<'_> {
             seconds: now.since(tunnel.since).as_secs(),
             retransmissions: self.endpoint.delivery(id).map_or(0, |counters| counters.retransmissions.into()),
         })
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        let view = |ipv6: bool, (name, taken, size): (&str, u64, u64)| PoolView {
+            name: name.into(),
+            ipv6,
+            taken,
+            size,
+        };
+        let ipv4 = self.pools.ipv4.usage().map(|usage| view(false, usage));
+        ipv4.chain(self.pools.ipv6.usage().map(|usage| view(true, usage))).collect()
     }
 
     fn users(&self) -> Vec<UserView> {
@@ -214,5 +228,11 @@ fn ppp_view(now: Instant, session: &Session) -> PppView {
         calling: session.calling.as_deref().map(text),
         called: session.called.as_deref().map(text),
         seconds: now.since(session.since).as_secs(),
+        round_trip_us: session.link.as_ref().and_then(|link| link.round_trip()).map(micros),
     }
+}
+
+/// Whole microseconds.
+pub(super) fn micros(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

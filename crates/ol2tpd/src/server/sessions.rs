@@ -27,6 +27,7 @@ use tracing::{debug, warn};
 use super::ending::{Ending, ppp_cause};
 use super::network::{self, Up};
 use super::pppd::Pppd;
+use super::requests::micros;
 use super::tunnels::text;
 use super::{Owner, Reactor, seed};
 use crate::accounts::{
@@ -39,6 +40,9 @@ use crate::pool::{self, Lease};
 
 /// How often a session that may be idle only so long is looked at in that time.
 const IDLE_LOOKS: u32 = 8;
+/// The largest frame that is kept for a call that is not connected yet: before LCP has opened, none is larger
+/// than the default MRU (RFC 1661 §6.1).
+const EARLY: usize = 1500;
 
 /// What a peer is told when the driver has no session for it.
 pub(super) const NO_DATA_PATH: &str = "the data path cannot be set up";
@@ -114,6 +118,9 @@ pub(super) struct Session {
     pub(super) link: Option<Box<Link>>,
     /// Who does PPP in place of `link`, while it runs.
     pub(super) pppd: Option<Pppd>,
+    /// The last frame that came before the call was connected: the network may have turned it and the ICCN
+    /// round, and its sender would wait three seconds before it comes again.
+    early: Option<Box<[u8]>>,
     /// Who the peer says it is.
     pub(super) user: Option<Box<[u8]>>,
     /// What its account gives it, once it was let in.
@@ -172,6 +179,7 @@ impl Reactor<'_> {
             socket: None,
             link: None,
             pppd: None,
+            early: None,
             user: None,
             grant: None,
             ipv4: None,
@@ -246,6 +254,9 @@ impl Reactor<'_> {
             Some(proxy) if known && session.dial.is_none() => link.open_with_proxy(now, &proxy_of(*proxy)),
             _ => link.open(now),
         }
+        if let Some(frame) = session.early.take() {
+            link.handle_frame(now, &frame);
+        }
         session.link = Some(link);
         if let Some(dial) = session.dial {
             self.dial_step(dial, Step::Link);
@@ -256,12 +267,21 @@ impl Reactor<'_> {
     pub(super) fn frame_received(&mut self, now: Instant, ids: SessionIds, frame: &[u8]) {
         let key = Key::from(ids);
         self.trace_frame(false, frame);
-        // A frame that comes before the call is connected comes again.
-        let Some(link) = self.sessions.get_mut(&key).and_then(|session| session.link.as_mut()) else {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Some(link) = &mut session.link else {
+            if frame.len() <= EARLY {
+                session.early = Some(frame.into());
+            }
             return;
         };
+        let before = link.round_trip();
         link.handle_frame(now, frame);
+        let measured = link.round_trip().filter(|time| session.dial.is_some() && before != Some(*time));
         self.touched.push(key);
+        if let Some(time) = measured {
+            let (tunnel_id, session_id, microseconds) = (key.0, key.1, micros(time));
+            self.notice(Notice::RoundTrip { tunnel_id, session_id, microseconds });
+        }
         self.pump(now);
     }
 
@@ -364,6 +384,10 @@ impl Reactor<'_> {
                 self.aaa.authenticate(request, reply);
             }
             Event::Authenticated => {}
+            Event::Says(text) => {
+                let (tunnel_id, session_id) = (key.tunnel_id(), key.session_id());
+                self.notice(Notice::Says { tunnel_id, session_id, text: text.into() });
+            }
             Event::Network { .. } => {
                 if let Some((tunnel, session)) = key.ids() {
                     self.endpoint.proven(tunnel, session);
@@ -513,7 +537,7 @@ impl Reactor<'_> {
         ending: Ending,
     ) {
         if let Some(session) = self.sessions.get_mut(&key) {
-            session.ending.get_or_insert_with(|| Box::new(ending));
+            session.ends(ending);
         }
         self.hang_up(now, key, cause);
     }
@@ -537,9 +561,22 @@ impl Reactor<'_> {
         }
         // First: frames for a session whose interface has gone would be reported as dropped.
         session.socket = None;
-        session.up = None;
         if let Some(pppd) = session.pppd.take() {
             pppd.end(&self.netlink);
+        }
+        if let Some(up) = session.up.take() {
+            if session.dial.is_some() {
+                self.names.unset(&up.interface);
+            }
+            let name = &session.profile.interface;
+            // A name that the next session wants has to be free at once.
+            let numbered = matches!(name, InterfaceChoice::PerSession { name } if name.contains('%'));
+            if numbered
+                && session.dial.is_none()
+                && let Some(unit) = network::take_down(*up, &self.netlink)
+            {
+                self.removal.remove(unit);
+            }
         }
         if session.grant.is_some() {
             self.aaa.account(Record {
@@ -643,6 +680,11 @@ impl Session {
         }
         idle.is_some_and(|time| over(up.since.max(self.activity.busy) + time))
             .then(|| Ending::here(TerminateCause::IDLE_TIMEOUT, "it was idle (idle-timeout)"))
+    }
+
+    /// Notes why it is about to end: what was known before counts more.
+    pub(super) fn ends(&mut self, ending: Ending) {
+        self.ending.get_or_insert_with(|| Box::new(ending));
     }
 
     /// Why it has ended, if its call ended like this: what was known before counts more.

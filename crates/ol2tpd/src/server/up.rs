@@ -13,10 +13,10 @@ use pppol2tp::{Prefix, SharedConfig};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
-use super::Reactor;
 use super::network::{self, Network, Shared};
 use super::sessions::{Key, Session};
 use super::tunnels::{Tunnel, text};
+use super::{Reactor, resolvers};
 use crate::accounts::{Record, RecordKind, Traffic};
 use crate::advert::{self, Advertisement, Advertiser};
 use crate::config::{InterfaceChoice, Range};
@@ -133,7 +133,7 @@ impl Reactor<'_> {
         }
         let Some(up) = &session.up else { return };
         if let Some(dial) = dial.filter(|_| !dns.is_empty()) {
-            self.names.set(dial.dns, &up.interface, &dns, dial.default_route);
+            resolvers::set(&self.names, dial, up);
         }
         let notice = Notice::SessionUp {
             tunnel_id: key.tunnel_id(),
@@ -184,6 +184,9 @@ impl Reactor<'_> {
             self.network_closed(key, &session, ipv4, why);
             if let Some(up) = &mut session.up {
                 network::close(up, ipv4, &self.netlink);
+                if let Some(dial) = session.dial {
+                    resolvers::set(&self.names, self.dials.config(dial), up);
+                }
             }
         }
         self.sessions.insert(key, session);
@@ -194,9 +197,6 @@ impl Reactor<'_> {
         let Some(up) = session.up.as_ref().filter(|up| up.network(ipv4).is_some()) else { return };
         if let Some(router) = self.advertiser.as_mut().filter(|_| !ipv4) {
             router.advertiser.remove(session.serial);
-        }
-        if ipv4 && session.dial.is_some() {
-            self.names.unset(&up.interface);
         }
         let traffic = session.traffic();
         let facts = Facts {

@@ -38,8 +38,17 @@ pub struct Notices {
 impl Notices {
     /// Begins to listen.
     pub fn open() -> io::Result<Self> {
+        Self::of(LINK | IPV4_ADDRESS | IPV4_ROUTE | IPV6_ADDRESS | IPV6_ROUTE)
+    }
+
+    /// Begins to listen for changes of addresses only.
+    pub fn of_addresses() -> io::Result<Self> {
+        Self::of(IPV4_ADDRESS | IPV6_ADDRESS)
+    }
+
+    fn of(groups: u32) -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind(&SocketAddr::new(0, LINK | IPV4_ADDRESS | IPV4_ROUTE | IPV6_ADDRESS | IPV6_ROUTE))?;
+        socket.bind(&SocketAddr::new(0, groups))?;
         socket.set_non_blocking(true)?;
         Ok(Self { socket, waiting: VecDeque::new() })
     }
