@@ -12,6 +12,8 @@
 //! | `sockets` | UDP sockets |
 //! | `tunnels` | what the control connections tell |
 //! | `sessions` | one PPP session each, from the offer of the call to its end |
+//! | `access` | what the accounts answer |
+//! | `limits` | how long it may last |
 //! | `ending` | why a session ends |
 //! | `pppd` | pppd in place of our own PPP |
 //! | `forwarding` | whether this machine forwards packets |
@@ -24,10 +26,12 @@
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
 
+mod access;
 mod addresses;
 mod dials;
 mod ending;
 mod forwarding;
+mod limits;
 mod names;
 mod network;
 mod pppd;

@@ -12,7 +12,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use l2tp_control::timers::TimerId;
 use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode};
@@ -25,21 +24,18 @@ use pppol2tp::{SessionIds, SessionSocket, SocketOption};
 use tracing::{debug, warn};
 
 use super::ending::{Ending, ppp_cause};
+use super::limits::Activity;
 use super::network::{self, Up};
 use super::pppd::Pppd;
 use super::requests::micros;
 use super::tunnels::text;
 use super::{Owner, Reactor, seed};
-use crate::accounts::{
-    Access, AccessRequest, Answer, Grant, Record, RecordKind, Reply, TerminateCause, Traffic,
-};
+use crate::accounts::{Access, AccessRequest, Grant, Record, RecordKind, Reply, TerminateCause, Traffic};
 use crate::config::{InterfaceChoice, Prefix, Profile};
 use crate::error::{Doing, Error, Result};
 use crate::notice::{Failed, Notice, Step};
 use crate::pool::{self, Lease};
 
-/// How often a session that may be idle only so long is looked at in that time.
-const IDLE_LOOKS: u32 = 8;
 /// The largest frame that is kept for a call that is not connected yet: before LCP has opened, none is larger
 /// than the default MRU (RFC 1661 §6.1).
 const EARLY: usize = 1500;
@@ -109,7 +105,7 @@ pub(super) struct Session {
     pub(super) dial: Option<usize>,
     /// When its call was offered or placed.
     pub(super) since: Instant,
-    timer: TimerId,
+    pub(super) timer: TimerId,
     pub(super) calling: Option<Box<[u8]>>,
     pub(super) called: Option<Box<[u8]>>,
     /// Bits per second towards the caller, as the LAC has it.
@@ -128,29 +124,9 @@ pub(super) struct Session {
     pub(super) ipv4: Option<Lease<Ipv4Addr>>,
     pub(super) ipv6: Option<Lease<Ipv6Addr>>,
     pub(super) up: Option<Box<Up>>,
-    activity: Activity,
+    pub(super) activity: Activity,
     /// Why it is about to end.
-    ending: Option<Box<Ending>>,
-}
-
-/// What the counters told when they were last looked at.
-struct Activity {
-    /// When that was.
-    looked: Instant,
-    /// Frames received.
-    received: u64,
-    /// Frames sent.
-    sent: u64,
-    /// Packets of network protocols that the user at this end or the other has sent.
-    packets: u64,
-    /// When there were more of them than before.
-    busy: Instant,
-}
-
-impl Activity {
-    fn new(now: Instant) -> Self {
-        Self { looked: now, received: 0, sent: 0, packets: 0, busy: now }
-    }
+    pub(super) ending: Option<Box<Ending>>,
 }
 
 impl Reactor<'_> {
@@ -316,43 +292,6 @@ impl Reactor<'_> {
         self.arm(key);
     }
 
-    pub(super) fn arm(&mut self, key: Key) {
-        let Some(session) = self.sessions.get(&key) else { return };
-        let link = session.link.as_ref().and_then(|link| link.poll_timeout()).map(|(at, _)| at);
-        self.timers.arm(session.timer, link.into_iter().chain(session.next_look()).min());
-    }
-
-    pub(super) fn session_timeout(&mut self, now: Instant, key: Key) {
-        let Some(session) = self.sessions.get_mut(&key) else { return };
-        // A tunnel whose sessions hear of their peers needs no HELLO, nor their links an echo.
-        let (received, sent) = session.look(now);
-        if let Some(tunnel) = key.tunnel() {
-            if sent {
-                self.endpoint.data_sent(now, tunnel);
-            }
-            if received {
-                self.endpoint.data_received(now, tunnel);
-                if let Some(link) = &mut session.link {
-                    link.data_received(now);
-                }
-            }
-        }
-        if let Some(link) = &mut session.link {
-            link.handle_timeout(now);
-            self.touched.push(key);
-        }
-        if let Some(ending) = session.limit(now) {
-            let why = ending.why.clone();
-            session.ending = Some(Box::new(ending));
-            match (&mut session.link, &mut session.pppd) {
-                (Some(link), _) => link.close(now, &why),
-                (None, Some(pppd)) => pppd.stop(),
-                (None, None) => {}
-            }
-        }
-        self.arm(key);
-    }
-
     fn link_event(&mut self, now: Instant, key: Key, event: Event) {
         debug!("session {key}: {event}");
         let Some(session) = self.sessions.get_mut(&key) else { return };
@@ -424,54 +363,6 @@ impl Reactor<'_> {
                 cause.ppp = Some(ppp_cause(&reason));
                 self.hang_up_because(now, key, cause, ending);
             }
-        }
-    }
-
-    /// The accounts have answered.
-    pub(super) fn answered(&mut self, answer: Answer) {
-        let now = self.clock.now();
-        if let Some(old) = answer.access.replaces {
-            self.replaced(now, old);
-        }
-        let key = Key::of(answer.session);
-        let session = self.sessions.get_mut(&key).filter(|session| session.serial == answer.session);
-        let Some(session) = session else {
-            // The session has ended meanwhile; whoever counts sessions has to know.
-            return self.account_stop_of_lost(answer);
-        };
-        if let ppp::auth::Verdict::Accept { .. } = answer.access.verdict {
-            session.grant = Some(Box::new(answer.access.grant));
-        }
-        if let Some(link) = &mut session.link {
-            link.authenticated(now, answer.access.verdict);
-            self.touched.push(key);
-        }
-    }
-
-    /// A session's user has come again, and may not have two.
-    fn replaced(&mut self, now: Instant, serial: u64) {
-        let key = Key::of(serial);
-        if self.sessions.get(&key).is_some_and(|session| session.serial == serial) {
-            let ending =
-                Ending::here(TerminateCause::USER_REQUEST, "its user has come again, from elsewhere");
-            self.hang_up_because(now, key, Cause::new(CdnResult::ADMINISTRATIVE), ending);
-            self.pump(now);
-        }
-    }
-
-    fn account_stop_of_lost(&mut self, answer: Answer) {
-        if let ppp::auth::Verdict::Accept { .. } = answer.access.verdict {
-            let words = "the session ended before it was let in".into();
-            let kind = RecordKind::Stop { cause: TerminateCause::LOST_CARRIER, words };
-            self.aaa.account(Record {
-                session: answer.session,
-                user: Box::default(),
-                kind,
-                address: None,
-                ipv6_prefix: None,
-                time: Duration::ZERO,
-                traffic: Traffic::default(),
-            });
         }
     }
 
@@ -611,77 +502,6 @@ impl Reactor<'_> {
 }
 
 impl Session {
-    /// Looks at the counters: whether something was received and sent since they were last looked at.
-    fn look(&mut self, now: Instant) -> (bool, bool) {
-        self.activity.looked = now;
-        let stats = self.socket.as_ref().and_then(|socket| socket.stats().ok());
-        let Some(stats) = stats else { return (false, false) };
-        let link = self.link.as_ref().map(|link| link.counters()).unwrap_or_default();
-        // Whoever sends something to the user's address from elsewhere does not make him busy.
-        let packets = match self.dial {
-            Some(_) => stats.tx(Tx::Packets).saturating_sub(link.transmitted.into()),
-            None => stats.rx(Rx::Packets).saturating_sub(link.received.into()),
-        };
-        // The link may have counted a frame already that is not counted here yet, or the other way round.
-        if packets > self.activity.packets {
-            (self.activity.packets, self.activity.busy) = (packets, now);
-        }
-        let received = std::mem::replace(&mut self.activity.received, stats.rx(Rx::Packets));
-        let sent = std::mem::replace(&mut self.activity.sent, stats.tx(Tx::Packets));
-        (stats.rx(Rx::Packets) > received, stats.tx(Tx::Packets) > sent)
-    }
-
-    /// How long the session may last, and how long without IP traffic. pppd sees to them itself.
-    fn limits(&self) -> (Option<Duration>, Option<Duration>) {
-        if self.profile.pppd.is_some() {
-            return (None, None);
-        }
-        let grant = self.grant.as_deref();
-        let session = grant.and_then(|grant| grant.session_timeout).or(self.profile.session_timeout);
-        let idle = grant.and_then(|grant| grant.idle_timeout).or(self.profile.idle_timeout);
-        (session, idle)
-    }
-
-    /// When pppd has to have come up: it would let a peer negotiate for ever.
-    fn login_until(&self) -> Option<Instant> {
-        let logs_in = self.pppd.is_some() && self.up.is_none();
-        logs_in.then(|| self.since + self.profile.ppp.authentication_time)
-    }
-
-    /// When to look whether a limit is reached. That of idleness is looked at more often: traffic counts
-    /// from the look that finds it.
-    fn next_look(&self) -> Option<Instant> {
-        if self.ending.is_some() {
-            return None;
-        }
-        let Some(up) = &self.up else { return self.login_until() };
-        let (session, idle) = self.limits();
-        let idle = idle.map(|time| {
-            let often = (time / IDLE_LOOKS).max(Duration::from_secs(1));
-            (up.since.max(self.activity.busy) + time).min(up.since.max(self.activity.looked) + often)
-        });
-        session.map(|time| up.since + time).into_iter().chain(idle).min()
-    }
-
-    /// The limit that is reached, and how it ends the session.
-    fn limit(&self, now: Instant) -> Option<Ending> {
-        if self.ending.is_some() {
-            return None;
-        }
-        let over = |at: Instant| at <= now;
-        let Some(up) = &self.up else {
-            let why = "pppd has no addresses in time (authentication-time)".into();
-            let (cause, failure) = (TerminateCause::USER_ERROR, Failed::Silence);
-            return self.login_until().is_some_and(over).then_some(Ending { cause, failure, why });
-        };
-        let (session, idle) = self.limits();
-        if session.is_some_and(|time| over(up.since + time)) {
-            return Some(Ending::here(TerminateCause::SESSION_TIMEOUT, "its time is up (session-timeout)"));
-        }
-        idle.is_some_and(|time| over(up.since.max(self.activity.busy) + time))
-            .then(|| Ending::here(TerminateCause::IDLE_TIMEOUT, "it was idle (idle-timeout)"))
-    }
-
     /// Notes why it is about to end: what was known before counts more.
     pub(super) fn ends(&mut self, ending: Ending) {
         self.ending.get_or_insert_with(|| Box::new(ending));
