@@ -18,5 +18,6 @@ mod netns_refusals;
 mod netns_remote;
 mod netns_renegotiates;
 mod netns_restores;
+mod netns_waits;
 mod replay;
 mod vpn;

@@ -61,6 +61,7 @@ use rand_core::{Rng, SeedableRng};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{error, warn};
+use zeroize::Zeroize;
 
 use self::addresses::Addresses;
 use self::dials::{Dials, Resolved};
@@ -143,7 +144,7 @@ pub fn run(
         .enable_all()
         .build()
         .doing(|| "starting the event loop".into())?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut server = Server::new(control).doing(|| "control socket".into())?;
         let (calls, requests) = mpsc::channel(REQUESTS);
         let mut reactor = Reactor::new(driver, options, requests, Box::new(on_notice))?;
@@ -161,7 +162,10 @@ pub fn run(
         reactor.close().await;
         server.close().await;
         outcome
-    })
+    });
+    // A lookup may wait for name servers for minutes, and nobody waits for it any more.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// What a timer is for.
@@ -443,7 +447,11 @@ impl<'a> Reactor<'a> {
                     self.endpoint.handle_datagram(now, path, &mut datagram);
                     self.pump(now);
                 }
-                Reason::Frame(ids) => self.frame_received(now, ids, &datagram),
+                Reason::Frame(ids) => {
+                    self.frame_received(now, ids, &datagram);
+                    // It may have been PAP's password.
+                    datagram.zeroize();
+                }
                 Reason::Gone(ids) => self.driver_session_gone(now, ids),
                 // The driver has counted them.
                 Reason::Short | Reason::Version | Reason::UnknownSession => {}

@@ -74,7 +74,7 @@ impl Reactor<'_> {
                 if reason.by == By::Peer {
                     self.leave(tunnel);
                 }
-                let ending = Ending::of_tunnel(&reason);
+                let ending = Ending::of_tunnel(&reason, self.dials.has_secret(tunnel));
                 let sessions: Vec<_> =
                     self.sessions.range(Key::all_of(tunnel)).map(|(key, _)| *key).collect();
                 for key in sessions {
