@@ -14,11 +14,11 @@
 //! its interface went with it.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ use tracing::{info, warn};
 
 use crate::error::{Doing, Result};
 
-/// The file that those lock who may have routes.
-pub const LOCK: &str = "/run/ol2tp/routes.lock";
+/// The folder that those lock who may have routes.
+pub const LOCK: &str = "/run/ol2tp/routes";
 
 /// The protocol number of our routes (`proto` in `ip route`): IP's number of L2TP.
 pub const PROTOCOL: u8 = 115;
@@ -247,7 +247,7 @@ impl Drop for Client {
 pub struct Claim(#[allow(dead_code, reason = "its end is what counts")] Flock<File>);
 
 /// Removes the routes of [`Client`]s that were killed: what refuses packets would go on doing so. If another
-/// daemon claims by the file `lock` that they may be its own, they stay. What cannot be done is logged.
+/// daemon claims by the folder `lock` that they may be its own, they stay. What cannot be done is logged.
 ///
 /// It never waits: whoever looks at the same time keeps this one from a claim, and then the caller may try again.
 pub fn repair(netlink: &Netlink, lock: &Path) -> Option<Claim> {
@@ -255,10 +255,12 @@ pub fn repair(netlink: &Netlink, lock: &Path) -> Option<Claim> {
         if let Some(folder) = lock.parent() {
             fs::create_dir_all(folder)?;
         }
-        // Nobody else can open it, and so nobody else can lock it.
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let alone = match Flock::lock(options.open(lock)?, FlockArg::LockExclusiveNonblock) {
+        // A folder can be locked too, and leaves no file behind. Nobody else can open this one, and so lock it.
+        match DirBuilder::new().mode(0o700).create(lock) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let alone = match Flock::lock(File::open(lock)?, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
             Err((file, Errno::EWOULDBLOCK)) => {
                 return Flock::lock(file, FlockArg::LockSharedNonblock).map_err(|(_, errno)| errno.into());

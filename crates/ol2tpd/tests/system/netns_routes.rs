@@ -221,7 +221,7 @@ fn what_a_killed_daemon_left_is_taken_over() {
 /// Where a claim is made that no other test makes.
 fn lock(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("ol2tp-{name}-{}", std::process::id()));
-    folder.join("routes.lock")
+    folder.join("routes")
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn who_looks_for_what_was_left_waits_for_nobody() {
         let _folder = Flock::lock(File::open(folder).unwrap(), FlockArg::LockExclusive).unwrap();
         let one = repair(&machine.netlink, &file).expect("nobody else claims routes");
         let other = repair(&machine.netlink, &file).expect("there may be several");
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o700);
         drop((one, other));
         let held = File::open(&file).unwrap();
         let held = Flock::lock(held, FlockArg::LockExclusive).unwrap();
