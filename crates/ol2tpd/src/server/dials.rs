@@ -213,7 +213,7 @@ impl Reactor<'_> {
         self.watch_addresses();
         self.watch_resolvers();
         if self.claim.is_none() {
-            self.claim = routes::repair(&self.netlink);
+            self.claim = routes::repair(&self.netlink, routes::LOCK.as_ref());
         }
         let entry = &mut self.dials.entries[dial];
         entry.state = State::Resolving;

@@ -23,6 +23,7 @@
 //! | `removal` | interfaces of sessions that have ended |
 //! | `addresses` | the addresses that they come from |
 //! | `resolvers` | name servers of router advertisements |
+//! | `seldom` | what anybody on the network can have told, once a second |
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
 
@@ -38,6 +39,7 @@ mod pppd;
 mod removal;
 mod requests;
 mod resolvers;
+mod seldom;
 mod sessions;
 mod sockets;
 mod tunnels;
@@ -72,13 +74,15 @@ use self::pppd::{Happened, Pppds, Told};
 use self::removal::Removal;
 use self::requests::{Call, Remote};
 use self::resolvers::Resolvers;
+use self::seldom::Seldom;
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
-use self::tunnels::{Strangers, Tunnel};
+use self::tunnels::Tunnel;
 use crate::accounts::{Aaa, Answer, Local, TerminateCause};
 use crate::advert::Advertiser;
 use crate::config::{Peer, Settings};
 use crate::control::Server;
+use crate::descriptors;
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
 use crate::notice::{Failed, Notice};
@@ -140,6 +144,7 @@ pub fn run(
     options: Options,
     on_notice: impl FnMut(&Notice),
 ) -> Result<Outcome> {
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -213,7 +218,7 @@ struct Reactor<'a> {
     farewell: Option<Farewell>,
     /// Tunnels that have ended, and whose peers may not know it yet.
     leaving: BTreeSet<TunnelId>,
-    strangers: Strangers,
+    strangers: Seldom,
     notify: Notify,
     /// Seeds of links, jitter.
     rng: ChaCha12Rng,
@@ -326,7 +331,7 @@ impl<'a> Reactor<'a> {
             on_notice,
             farewell: None,
             leaving: BTreeSet::new(),
-            strangers: Strangers::default(),
+            strangers: Seldom::default(),
             notify: Notify::from_environment(),
             rng,
             datagram: vec![0; Message::MAX].into(),

@@ -19,6 +19,7 @@ use pppol2tp::{Interface, Prefix, SharedInterface, Unit, UnitConfig};
 use tokio::io::unix::AsyncFd;
 use tracing::warn;
 
+use super::resolvers::Advertised;
 use super::sessions::Session;
 use super::up::SHARED_ID;
 use crate::advert;
@@ -44,7 +45,7 @@ pub(super) struct Up {
     /// Why the interface cannot have IPv6.
     no_ipv6: Option<Error>,
     /// Name servers of router advertisements.
-    pub(super) advertised: Vec<IpAddr>,
+    pub(super) advertised: Advertised,
     /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
     pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
 }
@@ -202,7 +203,7 @@ pub(super) fn bind(
         ipv4: None,
         ipv6: None,
         no_ipv6,
-        advertised: Vec::new(),
+        advertised: Advertised::default(),
         client,
     };
     if let Some(unit) = up.own_unit() {
