@@ -7,6 +7,7 @@ mod netns_all_end;
 mod netns_bed;
 mod netns_command;
 mod netns_connect;
+mod netns_driver;
 mod netns_early;
 mod netns_limits;
 mod netns_lost;
