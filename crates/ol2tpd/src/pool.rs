@@ -148,6 +148,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// How many addresses of a pool are kept for those who had them last.
+const REMEMBERED: usize = 1 << 16;
+
 /// The pools of one family.
 #[derive(Debug)]
 pub struct AddressPools<A> {
@@ -205,21 +208,22 @@ impl<A> Default for AddressPools<A> {
 
 impl<A: Address> AddressPools<A> {
     /// An address out of the pool: the one that this user had last, a fresh one, or the one that has
-    /// been free for the longest time. A user without a name is nobody in particular.
+    /// been free for the longest time; that one too if so many are free already that a large pool would
+    /// otherwise be remembered whole. A user without a name is nobody in particular.
     ///
     /// # Errors
     ///
     /// There is no such pool, or none of it is free.
     pub fn take(&mut self, pool: &str, user: &[u8]) -> Result<Lease<A>, Error> {
         let Some(&at) = self.names.get(pool) else { return Err(Error::NoSuchPool { pool: pool.into() }) };
-        let index = match self.last_of(user, at).or_else(|| self.fresh(at)) {
-            Some(index) => index,
-            None => match self.pools[at].free.first_key_value() {
-                Some((_, oldest)) => *oldest,
-                None => return Err(Error::Exhausted { pool: pool.into(), size: self.pools[at].size }),
-            },
-        };
-        Ok(self.hand_out(index, user))
+        let index = self.last_of(user, at).or_else(|| {
+            let fresh = (self.pools[at].free.len() < REMEMBERED).then(|| self.fresh(at)).flatten();
+            fresh.or_else(|| self.pools[at].free.first_key_value().map(|(_, oldest)| *oldest))
+        });
+        match index {
+            Some(index) => Ok(self.hand_out(index, user)),
+            None => Err(Error::Exhausted { pool: pool.into(), size: self.pools[at].size }),
+        }
     }
 
     /// This very address, inside of a pool or not.

@@ -26,7 +26,7 @@ use super::ipcp::Ipcp;
 use super::ipv6cp::Ipv6cp;
 use super::lcp::Lcp;
 use super::ncp::Ncp;
-use super::negotiation::{Context, Negotiation, Options, Signal, Useless};
+use super::negotiation::{Context, LONGEST, Negotiation, Options, Signal, Useless};
 use super::output::Output;
 use super::packet::{HEADER, Packet, code};
 use super::protocol::Protocol;
@@ -331,7 +331,8 @@ impl Link {
         match packet.code {
             code::PROTOCOL_REJECT..=code::TIME_REMAINING => self.handle_extra(now, packet),
             code => {
-                if let Some(records) = self.records.as_mut().filter(|_| code == code::CONFIGURE_REQUEST) {
+                let kept = code == code::CONFIGURE_REQUEST && packet.data.len() <= LONGEST;
+                if let Some(records) = self.records.as_mut().filter(|_| kept) {
                     records.initial.get_or_insert_with(|| packet.data.to_vec());
                 }
                 let before = self.phase;

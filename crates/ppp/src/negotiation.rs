@@ -9,7 +9,8 @@
 //!                                     └─ too many Naks: as Rejects
 //! ```
 //!
-//! Two things are not in the RFC. A repeated answer to the same request is ignored, in every state. And
+//! Three things are not in the RFC. A protocol that is negotiated for twice as long as unanswered requests would
+//! take ends: a peer that acks all of ours and never sends one would keep it for ever. A repeated answer to the same request is ignored, in every state. And
 //! for a while after an Ack, the same request with the same Identifier is acked again and changes
 //! nothing else: our Ack was lost, or the network has doubled the request, and neither is a reason to
 //! take down a link that is up.
@@ -29,9 +30,11 @@ use super::random::Random;
 /// So many restart times after an Ack the same request is taken for a repetition.
 const REPETITION: u32 = 4;
 /// So many answers other than Ack, for each Nak that [`Timing::max_failure`] allows, end a protocol.
-const REFUSALS: u8 = 4;
+const REFUSALS: u16 = 4;
+/// So many times as long as our requests without an answer would take, a protocol may be negotiated.
+const ROUNDS: u32 = 2;
 /// A longer Configure-Request has more options than there are.
-const LONGEST: usize = 1500;
+pub(crate) const LONGEST: usize = 1500;
 
 /// What a step needs of its link.
 pub(crate) struct Context<'a> {
@@ -116,10 +119,12 @@ pub(crate) struct Negotiation<O> {
     /// Configure-Naks sent since the last Ack.
     naks: u8,
     /// Answers other than Ack sent since the last Ack.
-    refusals: u8,
+    refusals: u16,
     /// Configure-Naks received since the last other answer.
     naked: u8,
     deadline: Option<Instant>,
+    /// When it has been negotiated for too long.
+    until: Option<Instant>,
     acked: Option<Acked>,
     /// Why it ends, once it does.
     why: Option<Why>,
@@ -141,6 +146,7 @@ impl<O: Options> Negotiation<O> {
             refusals: 0,
             naked: 0,
             deadline: None,
+            until: None,
             acked: None,
             why: None,
             farewell: Box::default(),
@@ -205,6 +211,7 @@ impl<O: Options> Negotiation<O> {
         self.deadline.take_if(|deadline| *deadline <= cx.now)?;
         match (self.state, self.restarts) {
             (State::Stopped, _) => Some(Signal::Finished),
+            _ if self.until.is_some_and(|until| until <= cx.now) => self.fail(cx, Why::NotConverging),
             // The peer may be open already, and would not notice.
             (state, 0) if state >= State::ReqSent && self.acked.is_some() => self.fail(cx, Why::NoAnswer),
             (_, 0) => self.apply(cx, Event::TimeoutLast, None),
@@ -278,7 +285,7 @@ impl<O: Options> Negotiation<O> {
                 (Event::BadRequest, Packet { code, id: packet.id, data: &data })
             }
         };
-        if self.refusals > max_failure.saturating_mul(REFUSALS) {
+        if self.refusals > u16::from(max_failure) * REFUSALS {
             return Ok(self.fail(cx, Why::NotConverging));
         }
         Ok(self.apply(cx, event, Some(answer)))
@@ -422,10 +429,13 @@ impl<O: Options> Negotiation<O> {
                 }
             }
         }
-        self.state = next;
-        if next <= State::Stopped || next == State::Opened {
+        // A passive end goes on waiting, whatever comes but a request.
+        if next == State::Opened || next <= State::Stopped && next != self.state {
             self.deadline = None;
         }
+        self.until = matches!(next, State::ReqSent | State::AckRcvd | State::AckSent)
+            .then(|| self.until.unwrap_or(cx.now + restart * (u32::from(max_configure) * ROUNDS)));
+        self.state = next;
         signal
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn adopt(cx: &mut Context<'_>, proxy: &Proxy) -> Result<Lcp, Mismatch
     if *policy == ProxyPolicy::RenegotiateOnMismatch && lcp.mru > *mru {
         return Err(Mismatch::Asked);
     }
-    if !require.is_empty() && !lcp.peer_auth.is_some_and(|method| require.contains(&method)) {
+    if !lcp.peer_auth.map_or(require.is_empty(), |method| require.contains(&method)) {
         return Err(Mismatch::Authentication);
     }
     for option in received {

@@ -84,6 +84,17 @@ fn a_wrong_password_that_the_lac_was_told_ends_the_link() {
 }
 
 #[test]
+fn what_the_lac_has_asked_for_and_we_do_not_is_no_agreement() {
+    // The peer waits for a verdict on its password, which nobody here can give.
+    let anyone = |proxy| Config { require: Vec::new(), proxy, ..Config::default() };
+    let (mut bench, _) = opened(anyone(ProxyPolicy::Accept), &with_password(b"pass"));
+    assert_eq!(bench.told(), [Event::Down(Reason::ProxyMismatch(Mismatch::Authentication))]);
+    let (bench, sent) = opened(anyone(ProxyPolicy::RenegotiateOnMismatch), &with_password(b"pass"));
+    assert_eq!((sent[0].code, sent[0].option(AUTHENTICATION)), (CONFIGURE_REQUEST, None));
+    assert_eq!(bench.link.phase(), Phase::Establish);
+}
+
+#[test]
 fn a_proof_that_cannot_be_read_is_asked_for_again() {
     let good = Proxy {
         authen_type: Some(2),
@@ -216,6 +227,14 @@ fn the_first_request_of_the_peer_is_told_though_it_was_refused() {
     let proxy = bench.link.proxy().unwrap();
     assert_eq!(proxy.initial_received_lcp, Some(opts(first)));
     assert_eq!(proxy.last_received_lcp, Some(opts(&first[..1])));
+}
+
+#[test]
+fn a_request_that_is_longer_than_any_is_not_kept() {
+    let (mut bench, request) = Bench::open(Config::default());
+    assert_eq!(bench.hear(Protocol::LCP, CONFIGURE_REQUEST, 1, &[0; 60_000]), []);
+    bench.agree(&request, &[]);
+    assert_eq!(bench.link.proxy().unwrap().initial_received_lcp, Some(Vec::new()));
 }
 
 #[test]

@@ -183,3 +183,51 @@ fn a_passive_link_that_is_closed_is_down_at_once() {
     assert_eq!(bench.sent(), []);
     assert_eq!(bench.told(), [Event::Down(Reason::Closed)]);
 }
+
+#[test]
+fn a_passive_link_waits_no_longer_for_words_that_are_no_request() {
+    for code in [CONFIGURE_ACK, TERMINATE_ACK, 77] {
+        let mut bench = Bench::new(Config { passive: true, ..Config::default() });
+        bench.link.open(bench.now);
+        bench.pass(seconds(29));
+        bench.hear(LCP, code, 1, &[]);
+        bench.pass(seconds(1));
+        assert_eq!(bench.told(), [no_answer(LCP)], "code {code}");
+    }
+}
+
+/// A peer that acks all our requests and sends none of its own: how long that goes on.
+fn only_acked(bench: &mut Bench, mut request: Option<Sent>) -> std::time::Duration {
+    let begun = bench.now;
+    while let Some(asked) = request.filter(|_| bench.now - begun < seconds(300)) {
+        bench.hear(asked.protocol, CONFIGURE_ACK, asked.id, &asked.data);
+        let mut next = bench.pass(seconds(3)).into_iter();
+        request = next.rfind(|sent| sent.protocol == asked.protocol && sent.code == CONFIGURE_REQUEST);
+    }
+    bench.now - begun
+}
+
+#[test]
+fn a_peer_that_acks_and_never_asks_is_given_up() {
+    let (mut bench, request) = Bench::open(Config::default());
+    assert_eq!(only_acked(&mut bench, Some(request)), seconds(60));
+    bench.pass(seconds(6));
+    let why = Why::NotConverging;
+    assert_eq!(bench.told(), [Event::Down(Reason::Negotiation { protocol: LCP, why })]);
+
+    let (mut bench, request) = Bench::ipcp(Ipv4::default());
+    assert_eq!(only_acked(&mut bench, Some(request)), seconds(60));
+    bench.pass(seconds(6));
+    assert_eq!(bench.told(), [Event::Ipv4Refused(Why::NotConverging)]);
+}
+
+#[test]
+fn two_that_never_agree_come_to_an_end_however_patient_they_are() {
+    let timing = Timing { max_failure: 255, ..Timing::default() };
+    let (mut bench, _) = Bench::open(Config { timing, ..Config::default() });
+    let refused = |count: &u32| {
+        let answers = bench.hear(LCP, CONFIGURE_REQUEST, *count as u8, &opts(&[(77, &[])]));
+        answers.iter().all(|answer| answer.code == CONFIGURE_REJECT)
+    };
+    assert_eq!((0..2000).take_while(refused).count(), 4 * 255);
+}

@@ -1,8 +1,11 @@
 //! A connection that cannot be made: the message and the exit code say why, and nothing is left.
 
+use std::net::{Ipv6Addr, SocketAddr};
+
 use ol2tp::bed::Bed;
 use ol2tpd::Notice;
 use ol2tpd::notice::{Failed, Step};
+use socket2::{Domain, Socket, Type};
 
 use crate::home::{Ended, Home};
 use crate::vpn::{PASSWORD, USER, connect, serve};
@@ -201,4 +204,26 @@ fn without_a_password_it_says_how_to_give_one() {
     for words in ["no password for anna", "--password-file", "OL2TP_PASSWORD"] {
         assert!(ended.errors.contains(words), "{ended:#?}");
     }
+}
+
+#[test]
+fn that_nobody_answers_says_more_than_that_another_address_cannot_be_tried() {
+    let bed = Bed::new().unwrap();
+    let left = Home::new(&bed.left);
+    left.write("/etc/nsswitch.conf", "hosts: files\n");
+    left.write("/etc/host.conf", "multi on\n");
+    // Without an IPv6 address of its own, the machine tries IPv4 first (RFC 6724 §6, rule 1).
+    left.write("/etc/hosts", "2001:db8::99 server.test\n192.0.2.99 server.test\n");
+    let connection = "[connect.office]\nhost = 'server.test'\nuser = 'anna'\npassword = 'sesame'\n\
+                      local-port = 5000\nretransmissions = 1\nretransmit = '100ms'\n";
+    left.write("/etc/ol2tp.toml", connection);
+    let taken = left.enter(|| {
+        let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+        socket.set_only_v6(true)?;
+        socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 5000)).into())?;
+        Ok(socket)
+    });
+    let _taken = taken.unwrap();
+    let ended = left.start(&["connect", "-c", "/etc/ol2tp.toml", "office", "--json"]).ended();
+    assert_failed(&ended, 11, Step::Tunnel, Failed::Silence, &["failed while opening the tunnel"]);
 }

@@ -4,6 +4,7 @@
 use std::net::{SocketAddr, SocketAddrV4};
 
 use ol2tp::bed::{Bed, LEFT, RIGHT, Space};
+use ol2tpd::Notice;
 use ol2tpd::control::Report;
 use pppol2tp::Prefix;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -51,6 +52,19 @@ fn send_as(space: &Space, from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) 
     assert_eq!(sent.unwrap(), packet.len());
 }
 
+/// A Configure-Request with another magic number, as if the client's PPP had begun anew.
+fn begin_anew(space: &Space, peer: SocketAddrV4, (tunnel, session): (u16, u16), id: u8) {
+    let mut frame = [2, tunnel, session].map(u16::to_be_bytes).concat();
+    frame.extend([0xff, 3, 0xc0, 0x21, 1, id, 0, 10, 5, 6, 0xde, 0xad, 0xbe, id]);
+    send_as(space, peer, SocketAddrV4::new(RIGHT, 1701), &frame);
+}
+
+/// The client, as its server knows it.
+fn peer(server: &Home<'_>) -> SocketAddrV4 {
+    let report: Report = serde_json::from_str(&server.output(&["show", "tunnels", "--json"])).unwrap();
+    report.tunnels.unwrap()[0].peer.parse().unwrap()
+}
+
 #[test]
 fn everything_is_there_once_and_in_the_end_not_at_all() {
     let bed = Bed::new().unwrap();
@@ -64,15 +78,10 @@ fn everything_is_there_once_and_in_the_end_not_at_all() {
     let (first, there) = until_up(&mut client, &mut server);
     bed.right.own_prefix(far).unwrap();
     ping_both(left.space, &first);
-    let report: Report = serde_json::from_str(&right.output(&["show", "tunnels", "--json"])).unwrap();
-    let peer: SocketAddrV4 = report.tunnels.unwrap()[0].peer.parse().unwrap();
+    let peer = peer(&right);
 
     for id in [200, 201] {
-        // A Configure-Request with another magic number, as if the client's PPP had begun anew.
-        let (tunnel, session) = there.ids;
-        let mut frame = [2, tunnel, session].map(u16::to_be_bytes).concat();
-        frame.extend([0xff, 3, 0xc0, 0x21, 1, id, 0, 10, 5, 6, 0xde, 0xad, 0xbe, id]);
-        send_as(left.space, peer, SocketAddrV4::new(RIGHT, 1701), &frame);
+        begin_anew(left.space, peer, there.ids, id);
         let (here, _) = until_up(&mut client, &mut server);
         assert_eq!((here.v4, &here.interface), (first.v4, &first.interface));
         ping_both(left.space, &here);
@@ -86,5 +95,35 @@ fn everything_is_there_once_and_in_the_end_not_at_all() {
     server.until_down();
     assert!(left.traces() == before.0 && !right.has_route(BEHIND));
     assert_eq!(peer.ip(), &LEFT);
+    server.stop();
+}
+
+#[test]
+fn a_link_that_begins_anew_all_the_time_is_ended() {
+    let bed = Bed::new().unwrap();
+    let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
+    right.write("/etc/ol2tp.toml", SERVER);
+    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
+    server.until_listening();
+    let mut client = connect(&left, &["--dns", "none"]);
+    let (_, there) = until_up(&mut client, &mut server);
+    let peer = peer(&right);
+    let mut ups = 1;
+    let why = loop {
+        begin_anew(left.space, peer, there.ids, 100 + ups);
+        let ended = server.until(|notice| match notice {
+            Notice::SessionUp { local, .. } => local.is_ipv6().then_some(None),
+            Notice::SessionDown { why, .. } => Some(Some(why)),
+            _ => None,
+        });
+        match ended {
+            None if ups < 100 => ups += 1,
+            None => panic!("it goes on"),
+            Some(why) => break why,
+        }
+    };
+    assert_eq!(why, "it negotiates its network anew all the time");
+    assert!(ups >= 10, "{ups}");
+    assert_eq!(client.ended().code, Some(17));
     server.stop();
 }

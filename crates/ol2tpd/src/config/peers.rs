@@ -67,12 +67,13 @@ pub(super) fn peers(root: &Section<'_>, ppp_name: &str, pools: &Pools) -> Vec<Pe
     inherit(&mut sections);
     let mut peers: Vec<Peer> = Vec::new();
     for (name, section) in sections {
+        let policy = policy(&section, Some(EMPTY));
         let peer = Peer {
             name: name.into(),
             host_name: section.own("host-name", text).unwrap_or_else(|| "*".into()).into(),
             network: section.own("network", network),
-            policy: policy(&section, Some(EMPTY)).into(),
-            profile: served(name, &section, ppp_name, pools).into(),
+            profile: served(name, &section, policy.challenge, ppp_name, pools).into(),
+            policy: policy.into(),
         };
         if let Some(first) = peers.iter().find(|first| covers(first, &peer)) {
             section.reader.warn(
@@ -170,18 +171,24 @@ fn leniencies(node: &Node) -> Read<Leniencies> {
     Ok(strict.into_iter().fold(Leniencies::LIBERAL, |left, leniency| left - leniency))
 }
 
-/// The sessions of a peer that comes to us.
-fn served(name: &str, section: &Section<'_>, ppp_name: &str, pools: &Pools) -> Profile {
+/// The sessions of a peer that comes to us; `proven`: it has to prove that it knows the secret.
+fn served(name: &str, section: &Section<'_>, proven: bool, ppp_name: &str, pools: &Pools) -> Profile {
     let methods = section.get("auth", list(choice(&METHODS)));
     let require = methods.unwrap_or_else(|| vec![Method::MsChapV2, Method::ChapMd5]);
     if require.is_empty() {
         section.warn("auth", "nobody has to prove who he is: whoever reaches us gets in");
     }
+    let proxy = section.get("proxy-lcp", choice(&PROXY_POLICIES));
+    if !proven && proxy.is_some_and(|policy| policy != ProxyPolicy::AlwaysRenegotiate) {
+        let message = "only a LAC that answers a `challenge` is believed: what this one has negotiated is \
+                       negotiated anew; say so by \"renegotiate\"";
+        section.warn("proxy-lcp", message);
+    }
     let ppp = Config {
         require,
         name: ppp_name.into(),
         rechallenge: section.get("rechallenge", or_off(duration(10 * SECOND..=YEAR))).flatten(),
-        proxy: section.get("proxy-lcp", choice(&PROXY_POLICIES)).unwrap_or_default(),
+        proxy: proxy.unwrap_or_default(),
         ..ppp(section)
     };
     let dns = section.get("dns", list(value::address)).unwrap_or_default();

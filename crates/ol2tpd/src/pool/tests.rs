@@ -172,6 +172,21 @@ fn a_large_pool_is_empty() {
     assert_eq!((pools.slots.len(), pools.users.len(), pools.pools[0].free.len()), (1001, 1001, 1001));
 }
 
+#[test]
+fn a_large_pool_is_not_remembered_whole() {
+    let mut pools = pool(&["10.0.0.0/8"], &[]);
+    for user in 0..2 * REMEMBERED as u32 {
+        let lease = pools.take("p", &user.to_be_bytes()).unwrap();
+        pools.give(lease);
+    }
+    assert_eq!((pools.slots.len(), pools.users.len()), (REMEMBERED, REMEMBERED));
+    // Those who came last have theirs still.
+    let last = (2 * REMEMBERED as u32 - 1).to_be_bytes();
+    let first = pools.take("p", &last).unwrap().address();
+    assert_eq!(pools.users.get(&last[..]).copied(), Some(u64::from(first.to_bits())));
+    assert_eq!(pools.slots.len(), REMEMBERED);
+}
+
 /// What may be done to pools `a` and `b`.
 #[derive(Clone, Debug)]
 enum Step {

@@ -20,6 +20,7 @@ use l2tp_data::id::TunnelId;
 use rand_core::Rng;
 use tokio::net::lookup_host;
 use tokio::sync::mpsc;
+use tracing::debug;
 
 use super::ending::Ending;
 use super::sessions::Key;
@@ -48,6 +49,8 @@ struct Entry {
     lookups: u32,
     /// Addresses that were not tried yet.
     addresses: VecDeque<SocketAddr>,
+    /// What became of the one before.
+    before: Option<(Failed, String)>,
 }
 
 enum State {
@@ -89,6 +92,7 @@ impl Dials {
             tries: 0,
             lookups: 0,
             addresses: VecDeque::new(),
+            before: None,
         });
         dial
     }
@@ -239,7 +243,7 @@ impl Reactor<'_> {
         let host = entry.config.host.clone();
         match addresses {
             Ok(addresses) if !addresses.is_empty() => {
-                entry.addresses = addresses.into();
+                (entry.addresses, entry.before) = (addresses.into(), None);
                 self.open_next(now, dial);
             }
             Ok(_) => self.dial_failed(now, dial, Failed::Resolve, format!("{host} has no address")),
@@ -265,8 +269,24 @@ impl Reactor<'_> {
                 self.dials.entries[dial].state = State::Opening(tunnel);
                 self.dial_step_text(dial, Step::Tunnel, format!("opening the tunnel to {peer}"));
             }
-            Err(why) => self.dial_failed(now, dial, Failed::Local, why),
+            Err(why) => self.dial_next(now, dial, Failed::Local, why),
         }
+    }
+
+    /// An address is of no use: the next one may be. That nobody answers at one says more than that another
+    /// cannot be reached from here.
+    fn dial_next(&mut self, now: Instant, dial: usize, failure: Failed, why: String) {
+        let entry = &mut self.dials.entries[dial];
+        let (failure, why) = match entry.before.take() {
+            Some(before) if failure == Failed::Local => before,
+            _ => (failure, why),
+        };
+        if entry.addresses.is_empty() {
+            return self.dial_failed(now, dial, failure, why);
+        }
+        debug!("the next address: {why}");
+        entry.before = Some((failure, why));
+        self.open_next(now, dial);
     }
 
     pub(super) fn dial_tunnel_up(&mut self, now: Instant, tunnel: TunnelId) {
@@ -294,11 +314,9 @@ impl Reactor<'_> {
     /// A tunnel has ended. If it was open, its session has ended before.
     pub(super) fn dial_tunnel_down(&mut self, now: Instant, tunnel: TunnelId, ending: &Ending) {
         let Some(dial) = self.dials.opener(tunnel) else { return };
-        let entry = &self.dials.entries[dial];
-        if ending.failure == Failed::Silence && !entry.addresses.is_empty() {
-            self.open_next(now, dial);
-        } else {
-            self.dial_failed(now, dial, ending.failure, ending.why.clone());
+        match ending.failure {
+            Failed::Silence => self.dial_next(now, dial, Failed::Silence, ending.why.clone()),
+            failure => self.dial_failed(now, dial, failure, ending.why.clone()),
         }
     }
 

@@ -48,6 +48,7 @@ mod up;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::pending;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,8 @@ const LINKS: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How long scripts are waited for then.
 const SCRIPTS: Duration = Duration::from_secs(10);
+/// So many calls are told at once though nobody has proved anything; then one a second.
+const CALLERS: u32 = 100;
 /// Notices that a slow reader of the event stream may be behind.
 const NOTICES: usize = 1024;
 /// Requests of the control API that wait.
@@ -219,6 +222,8 @@ struct Reactor<'a> {
     /// Tunnels that have ended, and whose peers may not know it yet.
     leaving: BTreeSet<TunnelId>,
     strangers: Seldom,
+    /// Calls that nobody has proved anything for.
+    callers: Seldom,
     notify: Notify,
     /// Seeds of links, jitter.
     rng: ChaCha12Rng,
@@ -332,6 +337,7 @@ impl<'a> Reactor<'a> {
             farewell: None,
             leaving: BTreeSet::new(),
             strangers: Seldom::default(),
+            callers: Seldom::after(CALLERS),
             notify: Notify::from_environment(),
             rng,
             datagram: vec![0; Message::MAX].into(),
@@ -340,7 +346,7 @@ impl<'a> Reactor<'a> {
         };
         let (name, why) = (reactor.driver.name().into(), reactor.why.clone());
         reactor.notice(Notice::Driver { name, why });
-        reactor.listen()?;
+        reactor.listen(&reactor.settings.listen.clone())?;
         reactor.share_interfaces()?;
         for text in forwarding::missing(&reactor.settings) {
             reactor.notice(Notice::Hint { text });
@@ -349,8 +355,8 @@ impl<'a> Reactor<'a> {
     }
 
     /// Opens the listening sockets that are not there yet.
-    fn listen(&mut self) -> Result<()> {
-        for local in self.settings.listen.clone() {
+    fn listen(&mut self, wanted: &[SocketAddr]) -> Result<()> {
+        for &local in wanted {
             if self.sockets.bound(local).is_none() {
                 let socket = match self.sockets.open(&*self.driver, local) {
                     // "All addresses" is those of the families that this machine has.
@@ -565,7 +571,12 @@ impl<'a> Reactor<'a> {
             return;
         };
         self.notify.reloading();
-        match reload().and_then(|settings| fit(settings, self.driver.name())) {
+        let read = reload().and_then(|settings| fit(settings, self.driver.name()));
+        let taken = read.and_then(|settings| match self.listen(&settings.listen) {
+            Ok(()) => Ok(settings),
+            Err(error) => Err(error.to_string()),
+        });
+        match taken {
             Ok(settings) => self.adopt(settings),
             Err(why) => error!("the configuration was not taken, the old one stays: {why}"),
         }
@@ -593,7 +604,7 @@ impl<'a> Reactor<'a> {
         if self.advertiser.is_none() && self.settings.peers.iter().any(|peer| peer.profile.ipv6) {
             warn!("IPv6 is new in the configuration: its prefixes are announced after the next start only");
         }
-        if let Err(error) = self.listen().and_then(|()| self.share_interfaces()) {
+        if let Err(error) = self.share_interfaces() {
             error!("the new configuration: {error}");
         }
         self.adopt_tunnels();

@@ -278,53 +278,71 @@ pub(super) fn open(
     up.let_pass(Some(local))?;
     let address = up.own_unit().is_some().then(|| match local {
         IpAddr::V4(_) => {
-            let swallowed = remote.is_unspecified()
-                || routes::remote_is_peer(peer, remote)
-                || dial.is_some_and(|dial| is_taken(dial, netlink, remote));
+            let taken = |address| dial.is_some_and(|dial| is_taken(dial, netlink, address));
+            if taken(local) {
+                warn!(
+                    "{local}, which the server gives us, is in a network that is reached without it: a host \
+                     there that has this address cannot be reached meanwhile"
+                );
+            }
+            let swallowed = remote.is_unspecified() || routes::remote_is_peer(peer, remote);
+            let swallowed = swallowed || {
+                let taken = taken(remote);
+                if taken {
+                    warn!(
+                        "{remote}, which the server calls its own, is in a network that is reached without \
+                         it: it is not routed into the tunnel (routes = [\"{remote}\"] would do that)"
+                    );
+                }
+                taken
+            };
             (Prefix::host(local), (!swallowed).then_some(remote))
         }
         IpAddr::V6(_) => (Prefix { address: local, len: 64 }, None),
     });
-    if let (Some((local, remote)), Some(unit)) = (address, up.own_unit()) {
-        let doing = || format!("giving interface {} address {}", up.interface, local.address);
-        unit.add_address(local, remote).doing(doing)?;
-    }
+    let given = match (address, up.own_unit()) {
+        (Some((local, remote)), Some(unit)) => {
+            let doing = || format!("giving interface {} address {}", up.interface, local.address);
+            unit.add_address(local, remote).doing(doing)
+        }
+        _ => Ok(()),
+    };
     let of_family = |prefix: &Prefix| prefix.address.is_ipv4() == ipv4;
     let (interface, index, shared) = (&up.interface, up.index, up.shared);
-    let routes = match (dial, &mut up.client) {
+    let routed = given.and_then(|()| match (dial, &mut up.client) {
         (Some(dial), Some((client, _))) => {
             let all = [routes::DEFAULT_V4, routes::DEFAULT_V6].concat();
             let all = all.into_iter().filter(|_| dial.default_route);
             let prefixes = all.chain(dial.routes.iter().copied().map(Prefix::from)).filter(of_family);
-            Some(client.through(interface, index, &prefixes.collect::<Vec<_>>())?)
+            client.through(interface, index, &prefixes.collect::<Vec<_>>()).map(Some)
         }
-        (Some(_), None) => None,
+        (Some(_), None) => Ok(None),
         (None, _) => {
             let host = Some(Prefix::host(remote)).filter(|_| ipv4 && shared);
             let there = |prefix: &Prefix| routed.iter().any(|all| all.contains(prefix.address));
             let of_session = prefix.into_iter().chain(host).filter(|prefix| !there(prefix));
             let prefixes: Vec<_> = behind.into_iter().chain(of_session).filter(of_family).collect();
-            Some(Routes::new(netlink.clone(), interface, index, peer, &prefixes)?)
+            Routes::new(netlink.clone(), interface, index, peer, &prefixes).map(Some)
         }
+    });
+    let (routes, failed) = match routed {
+        Ok(routes) => (routes, None),
+        Err(error) => (None, Some(error)),
     };
     *up.slot(ipv4) = Some(Network { local, remote, dns: dns.into(), address, _routes: routes });
-    Ok(())
+    failed.map_or(Ok(()), |error| {
+        close(up, ipv4, netlink);
+        Err(error)
+    })
 }
 
-/// Whether the address that a server gives itself is in a network that this machine has already: it could be
-/// any host there, whose packets would go to the server then. Whoever routes it there means it.
-fn is_taken(dial: &Dial, netlink: &Netlink, remote: IpAddr) -> bool {
+/// Whether an address that a server names is in a network that this machine has already: it could be that of
+/// any host there. Whoever routes it there means it.
+fn is_taken(dial: &Dial, netlink: &Netlink, address: IpAddr) -> bool {
     // Neither a default route nor a route to this host alone, which is kept.
     let network = |len: u8| (2..32).contains(&len);
-    let taken = !dial.routes.iter().any(|prefix| prefix.contains(remote))
-        && netlink.route_to(remote).is_ok_and(|way| network(way.destination.len));
-    if taken {
-        warn!(
-            "{remote}, which the server calls its own, is in a network that is reached without it: it is not \
-             routed into the tunnel (routes = [\"{remote}\"] would do that)"
-        );
-    }
-    taken
+    !dial.routes.iter().any(|prefix| prefix.contains(address))
+        && netlink.route_to(address).is_ok_and(|way| network(way.destination.len))
 }
 
 /// Takes back all that the session had but its interface, which can be removed later: its addresses are free.

@@ -96,6 +96,9 @@ impl fmt::Display for Key {
     }
 }
 
+/// So often a session's network may come up at once; then once a second.
+const UPS: u32 = 20;
+
 /// A session.
 pub(super) struct Session {
     /// Unique as long as the daemon lives; the low half is the key.
@@ -126,8 +129,12 @@ pub(super) struct Session {
     pub(super) ipv6: Option<Lease<Ipv6Addr>>,
     pub(super) up: Option<Box<Up>>,
     pub(super) activity: Activity,
+    /// Whether its beginning and end are told though nobody has proved anything.
+    pub(super) told: bool,
     /// What the peer says to us.
     says: Seldom,
+    /// How often its network comes up.
+    pub(super) ups: Seldom,
     /// Why it is about to end.
     pub(super) ending: Option<Box<Ending>>,
 }
@@ -145,6 +152,7 @@ impl Reactor<'_> {
         called: Option<Vec<u8>>,
     ) {
         self.count += 1;
+        let told = dial.is_some() || self.call_may_be_told(now, key);
         let session = Session {
             serial: self.count << 32 | u64::from(key.0) << 16 | u64::from(key.1),
             profile,
@@ -165,10 +173,26 @@ impl Reactor<'_> {
             ipv6: None,
             up: None,
             activity: Activity::new(now),
+            told,
             says: Seldom::default(),
+            ups: Seldom::after(UPS),
             ending: None,
         };
         self.sessions.insert(key, session);
+    }
+
+    /// Whether a call of a peer's is told before its caller has proved who he is. A peer that need not prove
+    /// anything either can begin and end as many as it likes.
+    fn call_may_be_told(&mut self, now: Instant, key: Key) -> bool {
+        let tunnel = key.tunnel().and_then(|id| self.tunnels.get(&id));
+        if tunnel.is_some_and(|tunnel| tunnel.peer.authenticated) {
+            return true;
+        }
+        let told = self.callers.may_be_told(now);
+        if let Some(untold @ 1..) = told {
+            warn!("{untold} more calls began that nobody had proved anything for");
+        }
+        told.is_some()
     }
 
     /// Makes the driver's session. Both ids have to be known.
@@ -494,15 +518,17 @@ impl Reactor<'_> {
         if let Some(lease) = session.ipv6.take() {
             self.pools.ipv6.give(lease);
         }
-        self.notice(Notice::SessionDown {
-            tunnel_id: key.0,
-            session_id: key.1,
-            user: session.user.as_deref().map(text),
-            why: ending.why.clone(),
-            seconds: now.since(session.since).as_secs_f64(),
-            rx_bytes: traffic.rx_bytes,
-            tx_bytes: traffic.tx_bytes,
-        });
+        if session.told || session.grant.is_some() {
+            self.notice(Notice::SessionDown {
+                tunnel_id: key.0,
+                session_id: key.1,
+                user: session.user.as_deref().map(text),
+                why: ending.why.clone(),
+                seconds: now.since(session.since).as_secs_f64(),
+                rx_bytes: traffic.rx_bytes,
+                tx_bytes: traffic.tx_bytes,
+            });
+        }
         if let Some(dial) = session.dial {
             self.dial_session_down(now, dial, &ending, was_up);
         }

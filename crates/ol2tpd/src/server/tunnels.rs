@@ -78,8 +78,11 @@ impl Reactor<'_> {
             Event::CallAccepted { tunnel, session } => self.call_accepted(now, tunnel, session),
             Event::CallUp { tunnel, session, peer_session, connected } => {
                 let key = Key::new(tunnel, session);
-                let (tunnel_id, session_id) = (tunnel.get(), session.get());
-                self.notice(Notice::CallUp { tunnel_id, session_id, peer_session_id: peer_session.get() });
+                if self.sessions.get(&key).is_some_and(|session| session.told) {
+                    let (tunnel_id, session_id, peer_session_id) =
+                        (key.tunnel_id(), key.session_id(), peer_session.get());
+                    self.notice(Notice::CallUp { tunnel_id, session_id, peer_session_id });
+                }
                 self.call_up(now, key, *connected);
             }
             Event::CallDown { tunnel, session, reason } => {

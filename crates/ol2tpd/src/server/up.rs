@@ -6,18 +6,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, Waker};
 
-use l2tp_control::Instant;
+use l2tp_control::wire::CdnResult;
+use l2tp_control::{Cause, Instant};
 use ppp::Phase;
 use ppp::config::InterfaceId;
 use pppol2tp::{Prefix, SharedConfig};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
+use super::ending::Ending;
 use super::network::{self, Network, Shared};
 use super::sessions::{Key, Session};
 use super::tunnels::{Tunnel, text};
 use super::{Reactor, resolvers};
-use crate::accounts::{Record, RecordKind, Traffic};
+use crate::accounts::{Record, RecordKind, TerminateCause, Traffic};
 use crate::advert::{self, Advertisement, Advertiser};
 use crate::config::{InterfaceChoice, Range};
 use crate::error::{Doing, Result};
@@ -116,6 +118,12 @@ impl Reactor<'_> {
             warn!("{error}");
         }
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        if session.ups.may_be_told(now).is_none() {
+            // Each costs us more than it costs the peer.
+            let ending =
+                Ending::here(TerminateCause::USER_ERROR, "it negotiates its network anew all the time");
+            return self.hang_up_because(now, key, Cause::new(CdnResult::ADMINISTRATIVE), ending);
+        }
         let first = session.up.is_none();
         let dial = session.dial.map(|dial| self.dials.config(dial));
         let bound = match first {
