@@ -133,7 +133,7 @@ pub(super) struct Session {
     pub(super) told: bool,
     /// What the peer says to us.
     says: Seldom,
-    /// How often its network comes up.
+    /// How often the network of a call of a peer comes up.
     pub(super) ups: Seldom,
     /// Why it is about to end.
     pub(super) ending: Option<Box<Ending>>,

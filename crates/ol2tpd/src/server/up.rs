@@ -118,7 +118,7 @@ impl Reactor<'_> {
             warn!("{error}");
         }
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        if session.ups.may_be_told(now).is_none() {
+        if session.dial.is_none() && session.ups.may_be_told(now).is_none() {
             // Each costs us more than it costs the peer.
             let ending =
                 Ending::here(TerminateCause::USER_ERROR, "it negotiates its network anew all the time");
