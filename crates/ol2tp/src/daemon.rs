@@ -67,7 +67,8 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     let Hooks { ip_up, ip_down, ipv6_up, ipv6_down, .. } = &settings.hooks;
     let scripts = [ip_up, ip_down, ipv6_up, ipv6_down].into_iter().any(Option::is_some);
     // The driver's threads shall have no more privileges than this one. pppd runs scripts, too.
-    info!("{}", privileges::drop(scripts || not_user.is_some())?);
+    let kept = privileges::drop(scripts || not_user.is_some())?;
+    info!("{kept}");
     let (driver, why) = match (wanted, not_linux) {
         (DriverKind::Auto, Some(why)) => (driver(DriverKind::User, end.mode, DEBUG_RATE)?.0, why),
         (wanted, _) => driver(wanted, end.mode, DEBUG_RATE)?,

@@ -123,7 +123,7 @@ impl<'a> Home<'a> {
         self.start_with(arguments, &[(password::VARIABLE, password)])
     }
 
-    fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+    pub(crate) fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -275,6 +275,10 @@ impl Running {
     fn new(mut child: Child) -> Self {
         let (output, errors) = (Lines::new(child.stdout.take()), Lines::new(child.stderr.take()));
         Self { child, output, errors }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The next line of standard output; `None` if there is none any more.

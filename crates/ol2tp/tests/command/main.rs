@@ -20,6 +20,7 @@ mod netns_refusals;
 mod netns_remote;
 mod netns_renegotiates;
 mod netns_restores;
+mod netns_service;
 mod netns_strangers;
 mod netns_waits;
 mod replay;

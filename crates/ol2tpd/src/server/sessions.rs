@@ -21,7 +21,7 @@ use l2tp_data::stats::{Rx, Tx};
 use ppp::config::InterfaceId;
 use ppp::{Event, Link, Phase};
 use pppol2tp::{SessionIds, SessionSocket, SocketOption};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::ending::{Ending, ppp_cause};
 use super::limits::Activity;
@@ -190,7 +190,7 @@ impl Reactor<'_> {
         }
         let told = self.callers.may_be_told(now);
         if let Some(untold @ 1..) = told {
-            warn!("{untold} more calls began that nobody had proved anything for");
+            info!("{untold} more calls began that nobody had proved anything for");
         }
         told.is_some()
     }
