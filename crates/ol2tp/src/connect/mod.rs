@@ -83,7 +83,10 @@ fn words(name: &str, step: Step, failure: Failed, why: &str) -> String {
         Failed::Refused => "ask who runs the server: its log says why",
         Failed::Password => "check --user and the password",
         Failed::Address => "try again later, or ask who runs the server for more addresses",
-        Failed::Lost => "check the network and the server; --persist connects again by itself",
+        Failed::Lost => {
+            "the network is interrupted, or the server is gone or was started anew: connect again; --persist \
+             does it by itself"
+        }
         Failed::Ended => "connect again; --persist does it by itself",
         // The reason is on this machine, and says it all.
         Failed::Local => return format!("{name}: failed while {step}: {why}"),

@@ -1,0 +1,74 @@
+//! `docs/control.md`: each line of JSON is what it is said to be, and no event is left out.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use ol2tpd::Notice;
+use ol2tpd::control::{Reply, Request};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The lines of JSON under a heading.
+fn lines(heading: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/control.md");
+    let page = fs::read_to_string(page).unwrap();
+    let part = page.split("\n## ").find(|part| part.starts_with(heading)).unwrap();
+    let blocks = part.split("```json\n").skip(1);
+    blocks.flat_map(|block| block.split("```").next().unwrap().lines().map(str::to_owned)).collect()
+}
+
+/// What a line means; written again, it is the same line.
+fn read<T: DeserializeOwned + Serialize>(line: &str) -> T {
+    let value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    assert_eq!(serde_json::to_string(&value).unwrap(), line);
+    value
+}
+
+#[test]
+fn requests_and_replies() {
+    let requests: Vec<Request> = lines("Requests").iter().map(|line| read(line)).collect();
+    let kinds: BTreeSet<_> = requests
+        .iter()
+        .map(|request| match request {
+            Request::Show(_) => "show",
+            Request::Set(_) => "set",
+            Request::Disconnect(_) => "disconnect",
+            Request::Events => "events",
+        })
+        .collect();
+    assert_eq!(kinds.len(), 4);
+    let replies: Vec<Reply> = lines("Replies").iter().map(|line| read(line)).collect();
+    assert!(!replies.is_empty());
+}
+
+#[test]
+fn events() {
+    let told: BTreeSet<_> = lines("Events").iter().map(|line| name(&read(line))).collect();
+    assert_eq!(told.len(), EVENTS, "{told:?}");
+}
+
+/// How many there are below.
+const EVENTS: usize = 17;
+
+const fn name(notice: &Notice) -> &'static str {
+    match notice {
+        Notice::Driver { .. } => "driver",
+        Notice::Listening { .. } => "listening",
+        Notice::Step { .. } => "step",
+        Notice::Failed { .. } => "failed",
+        Notice::TunnelUp { .. } => "tunnel_up",
+        Notice::TunnelDown { .. } => "tunnel_down",
+        Notice::CallUp { .. } => "call_up",
+        Notice::Says { .. } => "says",
+        Notice::SessionUp { .. } => "session_up",
+        Notice::NameServers { .. } => "name_servers",
+        Notice::Hint { .. } => "hint",
+        Notice::RoundTrip { .. } => "round_trip",
+        Notice::SessionDown { .. } => "session_down",
+        Notice::Message { .. } => "message",
+        Notice::Reloaded => "reloaded",
+        Notice::ShuttingDown => "shutting_down",
+        Notice::Missed { .. } => "missed",
+    }
+}
