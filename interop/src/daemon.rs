@@ -1,12 +1,15 @@
 //! `ol2tp serve` or `ol2tp connect`, running in a namespace.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::Signal;
 use ol2tp::exit::Code;
 use ol2tpd::Notice;
@@ -24,7 +27,26 @@ pub struct Daemon<'a> {
     socket: PathBuf,
     /// What there was before it.
     before: BTreeSet<String>,
+    /// The mount namespace with /etc and /run that it has for itself.
+    mounts: File,
     _files: Directory,
+}
+
+/// What /etc/resolv.conf says at first.
+const RESOLV_CONF: &str = "nameserver 192.0.2.53\n";
+
+/// A mount namespace whose /run is empty, and /etc but for resolv.conf: what a client writes there is its own.
+fn private_mounts(host: &Host) -> io::Result<File> {
+    host.enter(|| {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+        for folder in ["/etc", "/run"] {
+            mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), none)?;
+        }
+        fs::write("/etc/resolv.conf", RESOLV_CONF)?;
+        File::open("/proc/thread-self/ns/mnt")
+    })
 }
 
 impl<'a> Daemon<'a> {
@@ -37,11 +59,15 @@ impl<'a> Daemon<'a> {
         // It may have secrets.
         let private = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         private?.write_all(file.as_bytes())?;
-        let mut command = Command::new(crate::ol2tp()?);
+        let mounts = private_mounts(host)?;
+        // Its mounts are those behind this process's descriptor.
+        let descriptor = format!("/proc/{}/fd/{}", std::process::id(), mounts.as_raw_fd());
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--mount={descriptor}")).arg(crate::ol2tp()?);
         command.args(arguments.iter().map(|argument| argument.replace("FILE", &path.to_string_lossy())));
         command.arg("--json").arg("--socket").arg(&socket);
         let before = host.state()?;
-        Ok(Self { host, process: host.start(arguments[0], &command)?, socket, before, _files: files })
+        Ok(Self { host, process: host.start(arguments[0], &command)?, socket, before, mounts, _files: files })
     }
 
     /// Starts a server. Returns when it listens.
@@ -96,11 +122,23 @@ impl<'a> Daemon<'a> {
 
     /// Waits for its end.
     ///
-    /// Errors: it goes on, ends with another exit code, or leaves something behind.
+    /// Errors: it goes on, ends with another exit code or without words that fit it, or leaves something behind.
     pub fn ends(self, code: Code) -> io::Result<()> {
         let status = self.process.wait(PATIENCE)?;
         if status.code() != Some(code as i32) {
             return Err(io::Error::other(format!("{status}, not {code:?}:\n{}", self.text())));
+        }
+        let words = match code {
+            Code::Ok => &[][..],
+            Code::Secret => &[": failed while opening the tunnel: ", "What to do: ", "secret"],
+            Code::Password => &[": failed while authenticating: ", "What to do: ", "password"],
+            Code::Address => &[": failed while ", "What to do: ", "address"],
+            Code::Lost => &[": the connection was lost: ", "What to do: "],
+            Code::Ended => &[": the connection has ended: ", "What to do: "],
+            _ => &["What to do: "],
+        };
+        if let Some(missing) = words.iter().find(|words| !self.text().contains(**words)) {
+            return Err(io::Error::other(format!("{code:?} without `{missing}`:\n{}", self.text())));
         }
         self.clean()
     }
@@ -122,8 +160,21 @@ impl<'a> Daemon<'a> {
         self.clean()
     }
 
+    /// What its /etc/resolv.conf says.
+    pub fn resolv_conf(&self) -> io::Result<String> {
+        self.host.enter(|| {
+            unshare(CloneFlags::CLONE_FS)?;
+            setns(&self.mounts, CloneFlags::CLONE_NEWNS)?;
+            fs::read_to_string("/etc/resolv.conf")
+        })
+    }
+
     /// Nothing of it is left.
     fn clean(&self) -> io::Result<()> {
+        let resolv_conf = self.resolv_conf()?;
+        if resolv_conf != RESOLV_CONF {
+            return Err(io::Error::other(format!("/etc/resolv.conf is left as {resolv_conf:?}")));
+        }
         let (left, before) = (self.host.state()?, &self.before);
         if left == *before {
             return Ok(());

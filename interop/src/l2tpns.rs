@@ -20,6 +20,9 @@ use crate::{Directory, PATIENCE};
 /// Its inner address.
 pub const INNER: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 1);
 
+/// The resolver that it tells its callers.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 53);
+
 /// An l2tpns with its FreeRADIUS, running. They are killed when this value is dropped.
 #[derive(Debug)]
 pub struct L2tpns {
@@ -31,7 +34,7 @@ pub struct L2tpns {
     pub host: Host,
     /// Its address in the network.
     pub address: Ipv4Addr,
-    _files: Directory,
+    files: Directory,
 }
 
 impl L2tpns {
@@ -47,6 +50,26 @@ impl L2tpns {
     /// there are 65,535 addresses, of 10.9.0.0/16.
     pub fn start_for_load(lan: &Lan, host: u8, user: (&str, &str)) -> io::Result<Self> {
         Self::start_with(lan, host, "", &[user], &LOADED)
+    }
+
+    /// As [`start`](Self::start), with a single address.
+    pub fn start_for_one(lan: &Lan, host: u8, secret: &str, users: &[(&str, &str)]) -> io::Result<Self> {
+        Self::start_with(lan, host, secret, users, &Settings { pool: "10.8.1.7\n", ..TESTED })
+    }
+
+    /// It is killed and started anew. Returns when it answers.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.kill()?;
+        self.lns.wait(PATIENCE)?;
+        self.lns = Self::lns(&self.host, &self.files)?;
+        Ok(())
+    }
+
+    fn lns(host: &Host, files: &Directory) -> io::Result<Process> {
+        let mut command = chroot::command("bookworm", files.path(), &[])?;
+        let lns = host.start("l2tpns", command.args(["l2tpns", "-c", "/host/startup-config"]))?;
+        lns.log.find(PATIENCE, with("I am declaring myself the master"))?;
+        Ok(lns)
     }
 
     fn start_with(
@@ -71,14 +94,12 @@ impl L2tpns {
             fs::write(files.path().join(name), text)?;
         }
         let there = lan.host(host)?;
-        let start = |program: &[&str]| {
-            there.start(program[0], chroot::command("bookworm", files.path(), &[])?.args(program))
-        };
-        let radius = start(&["freeradius", "-f", "-l", "stdout", "-d", "/host", "-n", "radiusd"])?;
+        let mut command = chroot::command("bookworm", files.path(), &[])?;
+        command.args(["freeradius", "-f", "-l", "stdout", "-d", "/host", "-n", "radiusd"]);
+        let radius = there.start("freeradius", &command)?;
         radius.log.find(PATIENCE, with("Ready to process requests"))?;
-        let lns = start(&["l2tpns", "-c", "/host/startup-config"])?;
-        lns.log.find(PATIENCE, with("I am declaring myself the master"))?;
-        Ok(Self { lns, radius, host: there, address, _files: files })
+        let lns = Self::lns(&there, &files)?;
+        Ok(Self { lns, radius, host: there, address, files })
     }
 
     /// It ends in good order, with all its tunnels.
@@ -114,6 +135,7 @@ fn startup(address: Ipv4Addr, secret: &str) -> String {
     format!(
         "set pid_file \"/run/l2tpns.pid\"\nset hostname \"l2tpns.test\"\n{secret}\
          set bind_address {address}\nset iftun_address {INNER}\nset peer_address {INNER}\n\
+         set primary_dns {RESOLVER}\n\
          set primary_radius 127.0.0.1\nset primary_radius_port 1812\nset radius_secret \"radius\"\n\
          set radius_authtypes \"chap, pap\"\nset cli_bind_address 127.0.0.1\n\
          set cluster_interface \"veth0\"\nset cluster_hb_timeout 20\n"

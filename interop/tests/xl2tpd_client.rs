@@ -54,8 +54,13 @@ fn xl2tpd_receives_for_30_s_with_everything() {
 }
 
 #[test]
-fn xl2tpd_receives_for_30_s_with_a_secret() {
-    moves(Settings { secret: FULL.secret, ..PLAIN }, Way::Up);
+fn xl2tpd_sends_for_30_s_with_everything() {
+    moves(FULL, Way::Down);
+}
+
+#[test]
+fn xl2tpd_receives_for_30_s_with_secret_and_sequence_numbers_by_chap() {
+    moves(Settings { auth: Auth::Chap, ..FULL }, Way::Up);
 }
 
 #[test]

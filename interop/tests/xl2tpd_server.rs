@@ -9,12 +9,13 @@ use std::io;
 use interop::PATIENCE;
 use interop::daemon::Daemon;
 use interop::iperf3::{self, Way};
-use interop::lan::Lan;
+use interop::lan::{Host, Lan};
 use interop::log::with;
 use interop::uml::Uml;
 use interop::xl2tpd::{Auth, INNER, Settings, Xl2tpd};
 use ol2tp::exit::Code;
 use ol2tpd::Notice;
+use ol2tpd::notice::Failed;
 
 const PLAIN: Settings =
     Settings { user: ("alice", "wonderland"), auth: Auth::Chap, secret: None, sequence: false };
@@ -47,8 +48,13 @@ fn xl2tpd_sends_for_30_s_with_everything() {
 }
 
 #[test]
-fn xl2tpd_sends_for_30_s_with_a_secret() {
-    moves(Settings { secret: FULL.secret, ..PLAIN }, Way::Down);
+fn xl2tpd_sends_for_30_s_with_secret_and_sequence_numbers_by_chap() {
+    moves(Settings { auth: Auth::Chap, ..FULL }, Way::Down);
+}
+
+#[test]
+fn xl2tpd_receives_for_30_s_with_everything() {
+    moves(FULL, Way::Up);
 }
 
 #[test]
@@ -142,6 +148,56 @@ fn xl2tpd_refuses_a_wrong_secret() {
     client.ends(Code::Secret).expect("its end");
 }
 
+#[test]
+fn xl2tpd_has_no_address_left() {
+    let (lan, guest) = bed();
+    let server = Xl2tpd::lns(&guest, PLAIN).expect("xl2tpd");
+    let first = connect(&lan, &guest, PLAIN).expect("the command");
+    up(&first, &server).expect("a session");
+    let elsewhere = lan.host(4).expect("another namespace");
+    let second = connect_from(&elsewhere, &guest, PLAIN, "").expect("the command");
+    second.ends(Code::Address).expect("its end");
+    first.stop().expect("a good end");
+}
+
+#[test]
+fn xl2tpd_is_started_anew_and_called_again() {
+    let (lan, guest) = bed();
+    let server = Xl2tpd::lns(&guest, PLAIN).expect("xl2tpd");
+    let client =
+        connect_from(&lan.here, &guest, PLAIN, "persist = true\nbackoff = \"1s\"\n").expect("the command");
+    up(&client, &server).expect("a session");
+    server.kill().expect("it runs");
+    server.gone().expect("pppd ends");
+    let mark = client.mark();
+    let server = Xl2tpd::lns(&guest, PLAIN).expect("xl2tpd");
+    let failed = client.told_from(mark, |notice| match notice {
+        Notice::Failed { failure, retry, .. } => Some((*failure, retry.is_some())),
+        _ => None,
+    });
+    assert_eq!(failed.expect("it notices"), (Failed::Lost, true));
+    server.up().expect("it calls again");
+    ping(&guest, &lan).expect("echoes");
+    client.stop().expect("a good end");
+}
+
+#[test]
+fn xl2tpd_is_called_from_an_address_that_goes() {
+    let (lan, guest) = bed();
+    let server = Xl2tpd::lns(&guest, PLAIN).expect("xl2tpd");
+    let client = connect(&lan, &guest, PLAIN).expect("the command");
+    up(&client, &server).expect("a session");
+    lan.here.run("ip address add 192.0.2.9/24 dev br0").expect("a new address");
+    lan.here.run("ip address del 192.0.2.1/24 dev br0").expect("the old one goes");
+    client
+        .told(|notice| match notice {
+            Notice::Failed { why, .. } => why.contains("192.0.2.1").then_some(()),
+            _ => None,
+        })
+        .expect("it says so");
+    client.ends(Code::Lost).expect("its end");
+}
+
 fn bed() -> (Lan, Uml) {
     let lan = Lan::new().expect("a network");
     let guest = Uml::boot(&lan, 2).expect("a guest");
@@ -150,15 +206,20 @@ fn bed() -> (Lan, Uml) {
 
 /// A client that notices within 5 s that its peer is gone.
 fn connect<'a>(lan: &'a Lan, guest: &Uml, settings: Settings) -> io::Result<Daemon<'a>> {
+    connect_from(&lan.here, guest, settings, "")
+}
+
+/// The same, elsewhere and with more settings.
+fn connect_from<'a>(host: &'a Host, guest: &Uml, settings: Settings, more: &str) -> io::Result<Daemon<'a>> {
     let Settings { user: (user, password), secret, sequence, .. } = settings;
     let secret = secret.map(|secret| format!("secret = \"{secret}\"\n")).unwrap_or_default();
     let configuration = format!(
         "[connect.guest]\nhost = \"{}\"\nuser = \"{user}\"\npassword = \"{password}\"\n{secret}dns = \"none\"\n\
          send-sequence = {sequence}\nrequire-sequence = {sequence}\n\
-         echo-interval = \"1s\"\necho-failures = 5\nretransmissions = 3\n",
+         echo-interval = \"1s\"\necho-failures = 5\nretransmissions = 3\n{more}",
         guest.address
     );
-    Daemon::start(&lan.here, &["connect", "-c", "FILE", "guest"], &configuration)
+    Daemon::start(host, &["connect", "-c", "FILE", "guest"], &configuration)
 }
 
 /// Both sides have the same addresses.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use l2tp_control::wire::{CauseCode, CdnResult, Direction, StopResult};
+use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode, StopResult};
 use l2tp_control::{By, PppCause, Reason};
 
 use crate::accounts::TerminateCause;
@@ -47,6 +47,13 @@ impl Ending {
         let (cause, failure) = match (reason.by, &reason.cause.ppp) {
             (By::Us, _) => (TerminateCause::NAS_REQUEST, Failed::Local),
             (By::Peer, Some(ppp)) => (TerminateCause::USER_REQUEST, of_ppp_cause(ppp.code)),
+            // xl2tpd says so: by error 4 and "No available IP address".
+            (By::Peer, None)
+                if reason.cause.error == Some(ErrorCode::RESOURCES)
+                    && reason.cause.message.contains("IP address") =>
+            {
+                (TerminateCause::SERVICE_UNAVAILABLE, Failed::Address)
+            }
             (By::Peer, None) => (TerminateCause::USER_REQUEST, Failed::Refused),
             (By::Silence | By::SetupTime, _) => (TerminateCause::LOST_CARRIER, Failed::Silence),
             _ => (TerminateCause::USER_ERROR, Failed::Refused),
