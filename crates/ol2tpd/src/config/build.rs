@@ -296,7 +296,7 @@ struct Account {
 fn users(root: &Section<'_>, accounts: Section<'_>, ppp_name: &str, pools: &Pools) -> Vec<Account> {
     let mut users: Vec<Account> = Vec::new();
     let mut names: HashMap<Box<[u8]>, Place> = HashMap::new();
-    let mut addresses = HashMap::new();
+    let (mut addresses, mut prefixes) = (HashMap::new(), HashMap::new());
     for section in root.tables("user", "[[user]]") {
         let name = section.required("name", value::name).unwrap_or_default();
         let password = secrets::secret(&section, "password", "password-file");
@@ -308,6 +308,11 @@ fn users(root: &Section<'_>, accounts: Section<'_>, ppp_name: &str, pools: &Pool
             && let Some(other) = addresses.insert(address, name.clone())
         {
             section.error("address", format!("{address} is the address of user `{other}` already"));
+        }
+        if let Some(prefix) = grant.ipv6_prefix
+            && let Some(other) = prefixes.insert(prefix, name.clone())
+        {
+            section.error("ipv6-prefix", format!("{prefix} is the prefix of user `{other}` already"));
         }
         let user = User {
             name: name.as_bytes().into(),
@@ -321,10 +326,20 @@ fn users(root: &Section<'_>, accounts: Section<'_>, ppp_name: &str, pools: &Pool
         section.finish();
     }
     for account in chap_secrets(&accounts, ppp_name, pools).into_iter().flatten() {
+        let name = String::from_utf8_lossy(&account.user.name).into_owned();
         match names.get(&account.user.name) {
-            None => users.push(account),
+            None => {
+                if let Some(address) = account.user.grant.address
+                    && let Some(other) = addresses.insert(address, name.clone())
+                {
+                    let message = format!(
+                        "`{name}` has {address}, as `{other}` has: one session at a time can have it"
+                    );
+                    accounts.warn("chap-secrets", message);
+                }
+                users.push(account);
+            }
             Some(_) => {
-                let name = String::from_utf8_lossy(&account.user.name);
                 let message = format!("user `{name}` is in chap-secrets too; [[user]] counts");
                 accounts.warn("chap-secrets", message);
             }

@@ -94,6 +94,12 @@ fn network() {
             &["3:8: peer.a.ipv6: there is an `ipv6-pool`, but no IPv6"],
         ),
         (
+            &peer("proxy-lcp = 'accept'"),
+            &["2:13: warning: peer.a.proxy-lcp: only a LAC that answers a `challenge` is believed"],
+        ),
+        (&peer("secret = 's'\nproxy-lcp = 'accept'"), &[]),
+        (&peer("proxy-lcp = 'renegotiate'"), &[]),
+        (
             &peer("dns = ['9.9.9.9', '9.9.9.10', '9.9.9.11']"),
             &["2:7: peer.a.dns: a peer can be told 2 IPv4 resolvers"],
         ),
@@ -179,6 +185,12 @@ fn users() {
         (
             &user("address = '10.0.0.7'\n[[user]]\nname = 'v'\npassword = 'q'\naddress = '10.0.0.7'"),
             &["10:11: user.address: 10.0.0.7 is the address of user `u` already"],
+        ),
+        (
+            &user(
+                "ipv6-prefix = 'fd01::/64'\n[[user]]\nname = 'v'\npassword = 'q'\nipv6-prefix = 'fd01::/64'",
+            ),
+            &["10:15: user.ipv6-prefix: fd01::/64 is the prefix of user `u` already"],
         ),
         (&user("[[user]]"), &["`name` is missing", "`password` is missing: write it, or `password-file`"]),
         ("[connect.c]\nhost = 'h'\nuser = 'u'", &["1:10: connect.c: `password` is missing"]),
