@@ -233,6 +233,11 @@ impl Prefix {
         self.address.is_ipv4() == address.is_ipv4() && Self { address, ..self }.network() == self.network()
     }
 
+    /// Whether they have an address in common.
+    pub fn overlaps(self, other: Self) -> bool {
+        if self.len <= other.len { self.contains(other.address) } else { other.contains(self.address) }
+    }
+
     /// The same prefix, the bits behind it clear.
     pub fn network(self) -> Self {
         let host = |bits: u32| bits.saturating_sub(self.len.into());

@@ -90,6 +90,16 @@ impl Settings {
         let (profile, table) = profiles.find(|(profile, _)| profile.pppd.is_some())?;
         Some(format!("[{table}.{}] has `ppp = \"pppd\"`, which needs the kernel's driver", profile.name))
     }
+
+    /// Whether a peer's sessions may have IPv6, and with it router advertisements of ours.
+    pub fn serves_ipv6(&self) -> bool {
+        self.peers.iter().any(|peer| peer.profile.ipv6)
+    }
+
+    /// Whether a connection of ours may have IPv6, and with it router advertisements of the server's.
+    pub fn dials_ipv6(&self) -> bool {
+        self.connect.iter().any(|dial| dial.profile.ipv6)
+    }
 }
 
 /// Peers that may open a tunnel to us, and how they are dealt with.

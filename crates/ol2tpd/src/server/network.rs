@@ -22,7 +22,7 @@ use tracing::warn;
 use super::resolvers::Advertised;
 use super::sessions::Session;
 use super::up::SHARED_ID;
-use crate::advert;
+use crate::advert::{self, Host};
 use crate::config::{Dial, InterfaceChoice, Profile};
 use crate::error::{Doing, Error, Result};
 use crate::pool::{self, Lease, Pools};
@@ -44,7 +44,9 @@ pub(super) struct Up {
     ipv6: Option<Network>,
     /// Why the interface cannot have IPv6.
     no_ipv6: Option<Error>,
-    /// Name servers of router advertisements.
+    /// What listens to router advertisements while IPv6 of a connection of ours is up.
+    pub(super) host: Option<Host>,
+    /// Name servers of theirs.
     pub(super) advertised: Advertised,
     /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
     pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
@@ -83,6 +85,16 @@ impl Up {
 
     pub(super) fn mtu(&self) -> u16 {
         self.unit.as_ref().map_or(self.mtu, |unit| unit.mtu())
+    }
+
+    /// Takes back an address, given as it was added.
+    pub(super) fn take_address(&self, netlink: &Netlink, local: Prefix, remote: Option<IpAddr>) {
+        if let Err(error) = netlink.remove_address(self.index, local, remote)
+            // The interface or the address may have been removed by someone else.
+            && !matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EADDRNOTAVAIL))
+        {
+            warn!("taking address {} from interface {}: {error}", local.address, self.interface);
+        }
     }
 
     /// Those that are open.
@@ -212,6 +224,7 @@ pub(super) fn bind(
         ipv4: None,
         ipv6: None,
         no_ipv6,
+        host: None,
         advertised: Advertised::default(),
         client,
     };
@@ -337,17 +350,13 @@ pub(super) fn take_down(mut up: Up, netlink: &Netlink) -> Option<Box<dyn Unit>> 
 /// Takes back what [`open`] gave, while the interface stays.
 pub(super) fn close(up: &mut Up, ipv4: bool, netlink: &Netlink) {
     if !ipv4 {
-        up.advertised.clear();
+        up.forget_advertisements(netlink);
     }
     let address = up.slot(ipv4).take().and_then(|network| network.address);
     if let Err(error) = up.let_pass(None) {
         warn!("{error}");
     }
-    if let Some((local, remote)) = address
-        && let Err(error) = netlink.remove_address(up.index, local, remote)
-        // The interface or the address may have been removed by someone else.
-        && !matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EADDRNOTAVAIL))
-    {
-        warn!("taking address {} from interface {}: {error}", local.address, up.interface);
+    if let Some((local, remote)) = address {
+        up.take_address(netlink, local, remote);
     }
 }

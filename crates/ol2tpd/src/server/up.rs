@@ -35,7 +35,7 @@ pub(super) const SHARED_ID: InterfaceId = match InterfaceId::new(1) {
     None => unreachable!(),
 };
 
-/// Sends router advertisements, and hears solicitations.
+/// Sends router advertisements, and hears solicitations and those of others.
 pub(super) struct Router {
     pub(super) advertiser: Advertiser,
     ready: AsyncFd<OwnedFd>,
@@ -48,7 +48,7 @@ impl Router {
     }
 }
 
-/// Waits for a router solicitation.
+/// Waits for a router solicitation or advertisement.
 pub(super) async fn solicited(router: Option<&Router>) {
     match router {
         // An error is one of the descriptor, which reading it tells.
@@ -166,6 +166,7 @@ impl Reactor<'_> {
             &facts(key, session, key.tunnel().and_then(|id| self.tunnels.get(&id))),
         );
         let dial = session.dial;
+        self.begin_host(now, key, local);
         self.notice(notice);
         if let Some(dial) = dial {
             self.dial_up(dial);
@@ -221,15 +222,19 @@ impl Reactor<'_> {
         .await
     }
 
-    /// Answers router solicitations.
+    /// Answers router solicitations, and takes what advertisements tell.
     pub(super) fn solicited(&mut self) {
         let now = self.clock.now();
+        let mut heard = Vec::new();
         let Some(Router { advertiser, ready }) = &mut self.advertiser else { return };
         let ready = ready.poll_read_ready(&mut Context::from_waker(Waker::noop()));
-        if advertiser.handle_readable(now)
+        if advertiser.handle_readable(now, &mut heard)
             && let Poll::Ready(Ok(mut guard)) = ready
         {
             guard.clear_ready();
+        }
+        for (index, advertisement) in &heard {
+            self.advertised(now, *index, advertisement);
         }
     }
 
