@@ -9,8 +9,9 @@ use std::time::Duration;
 use l2tp_control::config::PeerRule;
 pub use l2tp_control::config::{Limits, Network, Policy};
 use ppp::Secret;
+use pppol2tp::Prefix;
 
-use super::{Prefix, Range};
+use super::Range;
 
 /// All that the daemon is told.
 #[derive(Clone, Debug)]

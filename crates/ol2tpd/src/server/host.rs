@@ -119,7 +119,7 @@ impl Up {
     }
 }
 
-/// Why a network that a server advertises is not its to give.
+/// The route of another interface that an advertised network overlaps with.
 fn others(routes: &[Route], index: u32, network: Prefix) -> Option<&Route> {
     routes.iter().find(|route| {
         let there = route.destination;
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn networks_that_other_interfaces_lead_to() {
-        let prefix = |text: &str| Prefix::from(text.parse::<crate::config::Prefix>().unwrap());
+        let prefix = |text: &str| text.parse::<Prefix>().unwrap();
         let route = |to: &str, index| Route { index: Some(index), ..Route::new(prefix(to), 0) };
         let network = prefix("2001:db8:0:5::/64");
         for (to, index, taken) in [

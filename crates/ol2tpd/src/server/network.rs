@@ -143,7 +143,7 @@ pub(super) fn server_offer(
         };
     }
     if session.ipv6.is_none() && profile.ipv6 {
-        let fixed = grant.and_then(|grant| grant.ipv6_prefix).map(|prefix| prefix.address());
+        let fixed = grant.and_then(|grant| grant.ipv6_prefix).map(|prefix| prefix.address);
         session.ipv6 = match (fixed, profile.ipv6_pool.as_deref()) {
             (Some(IpAddr::V6(prefix)), _) => Some(pools.ipv6.take_fixed(prefix)?),
             (_, Some(pool)) => Some(pools.ipv6.take(pool, user)?),
@@ -239,10 +239,9 @@ pub(super) fn bind(
 fn unit_config(session: &Session, shared: &BTreeMap<String, Shared>) -> UnitConfig {
     let profile = &session.profile;
     let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
-    let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
+    let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied());
     // What a user may send from.
-    let mut sources: Vec<_> =
-        host.into_iter().chain(session.prefix().map(Prefix::from)).chain(grant).collect();
+    let mut sources: Vec<_> = host.into_iter().chain(session.prefix()).chain(grant).collect();
     let interface = match &profile.interface {
         InterfaceChoice::PerSession { name } => Interface::Own { name: name.clone() },
         InterfaceChoice::Shared { name } => {
@@ -280,9 +279,9 @@ pub(super) fn open(
         InterfaceChoice::PerSession { .. } => &[][..],
         InterfaceChoice::Shared { name } => shared.get(name).map_or(&[][..], |shared| &shared.routed),
     };
-    let behind = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
+    let behind = session.grant.iter().flat_map(|grant| grant.routes.iter().copied());
     let behind: Vec<_> = behind.collect();
-    let (peer, prefix) = (session.peer.ip(), session.prefix().map(Prefix::from));
+    let (peer, prefix) = (session.peer.ip(), session.prefix());
     let Some(up) = &mut session.up else { return Ok(()) };
     if !ipv4 && let Some(why) = up.no_ipv6.take() {
         return Err(why);
@@ -308,7 +307,7 @@ pub(super) fn open(
         (Some(dial), Some((client, _))) => {
             let all = [routes::DEFAULT_V4, routes::DEFAULT_V6].concat();
             let all = all.into_iter().filter(|_| dial.default_route);
-            let prefixes = all.chain(dial.routes.iter().copied().map(Prefix::from)).filter(of_family);
+            let prefixes = all.chain(dial.routes.iter().copied()).filter(of_family);
             Some(client.through(interface, index, &prefixes.collect::<Vec<_>>())?)
         }
         (Some(_), None) => None,

@@ -73,7 +73,7 @@ impl Reactor<'_> {
             }
             let pools = peer.profile.pool.iter().filter_map(|pool| self.settings.pools.get(pool));
             let ipv6 = peer.profile.ipv6_pool.iter().filter_map(|pool| self.settings.ipv6_pools.get(pool));
-            let wanted = pools.flatten().flat_map(prefixes).chain(ipv6.copied().map(Prefix::from));
+            let wanted = pools.flatten().flat_map(prefixes).chain(ipv6.copied());
             let wanted: Vec<_> = wanted
                 .filter(|prefix| !self.shared.values().any(|shared| shared.routed.contains(prefix)))
                 .collect();
@@ -146,7 +146,7 @@ impl Reactor<'_> {
             dns,
         };
         if let (IpAddr::V6(peer), Some(prefix), Some(router)) =
-            (remote, session.prefix().map(Prefix::from), &mut self.advertiser)
+            (remote, session.prefix(), &mut self.advertiser)
         {
             let link = advert::Link { index: up.index, peer: up.shared.then_some(peer) };
             let dns = session.profile.dns.iter().filter_map(|ip| match ip {
@@ -272,7 +272,7 @@ fn facts(key: Key, session: &Session, tunnel: Option<&Tunnel>) -> Facts {
         remote: v4(|network| network.remote),
         local6: v6(|network| network.local),
         remote6: v6(|network| network.remote),
-        prefix: session.prefix().map(Prefix::from),
+        prefix: session.prefix(),
         dns: up.networks().flat_map(|network| network.dns.iter().copied()).collect(),
         tunnel_id: key.tunnel_id(),
         session_id: key.session_id(),
@@ -300,12 +300,6 @@ fn start_record(session: &Session) -> Record {
         ipv6_prefix: session.prefix(),
         time: std::time::Duration::ZERO,
         traffic: Traffic::default(),
-    }
-}
-
-impl From<crate::config::Prefix> for Prefix {
-    fn from(prefix: crate::config::Prefix) -> Self {
-        Self { address: prefix.address(), len: prefix.bits() }
     }
 }
 
@@ -338,8 +332,7 @@ mod tests {
         ];
         for (range, expected) in rows {
             let range: Range = range.parse().unwrap();
-            let found: Vec<_> =
-                prefixes(&range).iter().map(|prefix| format!("{}/{}", prefix.address, prefix.len)).collect();
+            let found: Vec<_> = prefixes(&range).iter().map(Prefix::to_string).collect();
             assert_eq!(found, expected);
         }
     }
