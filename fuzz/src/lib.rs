@@ -1,6 +1,7 @@
 //! Fuzz targets: functions of bytes that panic when something is wrong. `fuzz_targets/` gives them to
 //! libFuzzer, `tests/corpus.rs` replays what it found.
 
+mod advert;
 mod avp;
 mod control_datagram;
 mod endpoint;
@@ -13,6 +14,7 @@ mod ppp_link;
 mod receive;
 mod sockaddr;
 
+pub use advert::advert;
 pub use avp::avp;
 pub use control_datagram::control_datagram;
 pub use endpoint::endpoint;
@@ -27,7 +29,8 @@ pub use sockaddr::sockaddr;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
+    ("advert", advert),
     ("avp", avp),
     ("control_datagram", control_datagram),
     ("endpoint", endpoint),

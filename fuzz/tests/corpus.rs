@@ -19,6 +19,11 @@ fn replays(name: &str) {
 }
 
 #[test]
+fn advert() {
+    replays("advert");
+}
+
+#[test]
 fn avp() {
     replays("avp");
 }

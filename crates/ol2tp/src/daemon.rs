@@ -42,7 +42,7 @@ pub struct Started {
     pub why: String,
     /// Where the control API is.
     pub control: Control,
-    /// Who sends router advertisements, if anyone wants them.
+    /// Who sends router advertisements and hears those of servers, if anyone wants that.
     pub advertiser: Option<Advertiser>,
 }
 
@@ -62,8 +62,7 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
         can::make_interfaces()?;
     }
     let control = control(end.socket.as_ref().or(settings.control_socket.as_ref()), end.controlled)?;
-    let ipv6 = settings.peers.iter().any(|peer| peer.profile.ipv6);
-    let advertiser = ipv6.then(Advertiser::open).transpose()?;
+    let advertiser = advertiser(settings)?;
     let Hooks { ip_up, ip_down, ipv6_up, ipv6_down, .. } = &settings.hooks;
     let scripts = [ip_up, ip_down, ipv6_up, ipv6_down].into_iter().any(Option::is_some);
     // The driver's threads shall have no more privileges than this one. pppd runs scripts, too.
@@ -90,6 +89,20 @@ pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn D
     }
     let control = control(end.socket.as_ref(), end.controlled)?;
     Ok((driver(wanted, end.mode, debug_rate)?.0, control))
+}
+
+/// Who sends router advertisements and hears them. A connection of ours can do without.
+fn advertiser(settings: &Settings) -> Result<Option<Advertiser>> {
+    if !settings.serves_ipv6() && !settings.dials_ipv6() {
+        return Ok(None);
+    }
+    match Advertiser::open() {
+        Err(error) if !settings.serves_ipv6() => {
+            warn!("a connection has no IPv6 addresses but link-local ones: {error}");
+            Ok(None)
+        }
+        opened => Ok(Some(opened?)),
+    }
 }
 
 fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {

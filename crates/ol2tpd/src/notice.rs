@@ -104,6 +104,17 @@ pub enum Notice {
         /// Name servers that the peer told us of.
         dns: Vec<IpAddr>,
     },
+    /// A session of ours has got an address by router advertisements, or the time of one is up.
+    Addresses {
+        /// Our tunnel id.
+        tunnel_id: u16,
+        /// Our session id.
+        session_id: u16,
+        /// The interface.
+        interface: String,
+        /// All addresses that it has by them now.
+        addresses: Vec<IpAddr>,
+    },
     /// This machine's resolver has been told of a session's name servers; it takes that back at its end.
     NameServers {
         /// The session's interface.
@@ -254,9 +265,11 @@ impl fmt::Display for Notice {
                 }
                 write!(f, ", {interface} {local} to {remote}, MTU {mtu}")
             }
+            Self::Addresses { interface, addresses, .. } => {
+                write!(f, "addresses of {interface} by router advertisements: {}", words(addresses))
+            }
             Self::NameServers { interface, servers, by } => {
-                let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
-                write!(f, "name servers of {interface} are in use: {} (by {by})", servers.join(" "))
+                write!(f, "name servers of {interface} are in use: {} (by {by})", words(servers))
             }
             Self::Hint { text } => f.write_str(text),
             Self::RoundTrip { tunnel_id, session_id, microseconds } => {
@@ -275,4 +288,10 @@ impl fmt::Display for Notice {
             Self::Missed { missed } => write!(f, "{missed} events were missed: the reader was too slow"),
         }
     }
+}
+
+/// Addresses one behind the other.
+fn words(addresses: &[IpAddr]) -> String {
+    let words: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    if words.is_empty() { "none".into() } else { words.join(" ") }
 }

@@ -19,7 +19,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::config::{Prefix, Settings};
+use pppol2tp::Prefix;
+
+use crate::config::Settings;
 
 /// The pools of both families.
 #[derive(Debug)]
@@ -58,11 +60,11 @@ impl Pools {
 
 /// The networks of 64 bits in an IPv6 prefix, as [`Address::index`] numbers them.
 fn networks(prefix: Prefix) -> RangeInclusive<u64> {
-    let first = match prefix.address() {
+    let first = match prefix.address {
         IpAddr::V6(address) => address.index(),
         IpAddr::V4(_) => unreachable!("the settings take IPv6 prefixes only"),
     };
-    first..=first | u64::MAX.checked_shr(prefix.bits().into()).unwrap_or(0)
+    first..=first | u64::MAX.checked_shr(prefix.len.into()).unwrap_or(0)
 }
 
 /// What pools are made of.

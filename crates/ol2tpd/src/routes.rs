@@ -120,7 +120,7 @@ impl Client {
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP)) => {
                 }
                 added => {
-                    added.doing(|| format!("keeping {}/{} out of other ways", prefix.address, prefix.len))?;
+                    added.doing(|| format!("keeping {prefix} out of other ways"))?;
                     self.closed.push(route);
                 }
             }
@@ -322,7 +322,7 @@ impl Routes {
 
     fn add(&mut self, interface: &str, index: u32, peer: IpAddr, prefix: Prefix) -> Result<()> {
         let route = Route { index: Some(index), ..Route::new(prefix.network(), PROTOCOL) };
-        let doing = || format!("routing {}/{} to {interface}", prefix.address, prefix.len);
+        let doing = || format!("routing {prefix} to {interface}");
         let closer = || self.netlink.route_to(peer).is_ok_and(|way| way.destination.len > prefix.len);
         if prefix.contains(peer) && !closer() {
             return Err(io::Error::other(format!(

@@ -49,7 +49,7 @@ fn events() {
 }
 
 /// How many there are below.
-const EVENTS: usize = 17;
+const EVENTS: usize = 18;
 
 const fn name(notice: &Notice) -> &'static str {
     match notice {
@@ -62,6 +62,7 @@ const fn name(notice: &Notice) -> &'static str {
         Notice::CallUp { .. } => "call_up",
         Notice::Says { .. } => "says",
         Notice::SessionUp { .. } => "session_up",
+        Notice::Addresses { .. } => "addresses",
         Notice::NameServers { .. } => "name_servers",
         Notice::Hint { .. } => "hint",
         Notice::RoundTrip { .. } => "round_trip",

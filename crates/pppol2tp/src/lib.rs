@@ -28,12 +28,13 @@ pub mod user;
 
 mod auto;
 mod connect;
+mod prefix;
 mod proc;
 #[allow(unsafe_code)]
 mod sys;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub use l2tp_data as data;
 pub use l2tp_data::debug::DebugMask;
 pub use l2tp_data::rules::{Errno, SocketOption};
 pub use l2tp_data::stats::Stats;
+pub use prefix::Prefix;
 
 /// Compiles the README's example.
 #[cfg(doctest)]
@@ -211,37 +213,6 @@ pub trait SharedInterface: Send + Sync {
     fn add_address(&self, address: Prefix) -> Result<()>;
     /// Routes a prefix to the interface, so that the sessions' addresses in it are reached.
     fn add_route(&self, prefix: Prefix) -> Result<()>;
-}
-
-/// An address with a prefix length.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Prefix {
-    /// The address; bits behind the prefix may be set.
-    pub address: IpAddr,
-    /// Bits of the prefix.
-    pub len: u8,
-}
-
-impl Prefix {
-    /// One address.
-    pub fn host(address: IpAddr) -> Self {
-        Self { address, len: if address.is_ipv4() { 32 } else { 128 } }
-    }
-
-    /// Whether an address is in it.
-    pub fn contains(self, address: IpAddr) -> bool {
-        self.address.is_ipv4() == address.is_ipv4() && Self { address, ..self }.network() == self.network()
-    }
-
-    /// The same prefix, the bits behind it clear.
-    pub fn network(self) -> Self {
-        let host = |bits: u32| bits.saturating_sub(self.len.into());
-        let address = match self.address {
-            IpAddr::V4(ip) => IpAddr::V4(ip & Ipv4Addr::from(u32::MAX.checked_shl(host(32)).unwrap_or(0))),
-            IpAddr::V6(ip) => IpAddr::V6(ip & Ipv6Addr::from(u128::MAX.checked_shl(host(128)).unwrap_or(0))),
-        };
-        Self { address, ..self }
-    }
 }
 
 /// What makes a tunnel. Raw numbers: the rules check them.

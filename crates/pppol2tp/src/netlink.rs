@@ -1,13 +1,14 @@
 //! Addresses, routes and state of interfaces, through rtnetlink, one request at a time.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage,
+    NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -18,17 +19,46 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use crate::Prefix;
 
 mod notices;
-mod options;
 mod route;
 
 pub use notices::{Notice, Notices};
-pub use options::{RouterOption, RouterOptions};
 pub use route::{Route, RouteKind};
 
 /// An rtnetlink socket, bound to the network namespace of the thread that opened it.
 pub struct Netlink {
     /// The socket, and the sequence number of its last request.
     socket: Mutex<(Socket, u32)>,
+}
+
+/// An address of an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Address {
+    /// The address, and how much of it is the network's.
+    pub prefix: Prefix,
+    /// Whether someone has given it for good.
+    pub permanent: bool,
+    /// Whether new connections shall not leave from it.
+    pub deprecated: bool,
+}
+
+impl Address {
+    fn parse(message: &AddressMessage) -> Option<Self> {
+        let attributes = &message.attributes;
+        let address = attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(ip) => Some(*ip),
+            _ => None,
+        })?;
+        let has = |flag| {
+            attributes
+                .iter()
+                .any(|attribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(flag)))
+        };
+        Some(Self {
+            prefix: Prefix { address, len: message.header.prefix_len },
+            permanent: has(AddressFlags::Permanent),
+            deprecated: has(AddressFlags::Deprecated),
+        })
+    }
 }
 
 fn family(address: IpAddr) -> AddressFamily {
@@ -136,10 +166,42 @@ impl Netlink {
         let mut message = address_message(index, address, peer);
         if address.address.is_ipv6() {
             // A point-to-point link has nobody to ask, and the address is wanted now.
-            let flags = netlink_packet_route::address::AddressFlags::Nodad;
-            message.attributes.push(AddressAttribute::Flags(flags));
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
         }
         self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// Gives an interface an IPv6 address and no route, or a new time to one that it has: for so many seconds it is
+    /// valid, for no more of them preferred; `u32::MAX`: for ever.
+    pub fn add_address_for(
+        &self,
+        index: u32,
+        address: Ipv6Addr,
+        valid: u32,
+        preferred: u32,
+    ) -> io::Result<()> {
+        let mut message = address_message(index, Prefix::host(address.into()), None);
+        let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+        message.attributes.push(AddressAttribute::Flags(flags));
+        let mut times = CacheInfo::default();
+        (times.ifa_valid, times.ifa_preferred) = (valid, preferred);
+        message.attributes.push(AddressAttribute::CacheInfo(times));
+        self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// The IPv6 addresses of an interface.
+    pub fn ipv6_addresses(&self, index: u32) -> io::Result<Vec<Address>> {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet6;
+        message.header.index = index;
+        let answers = self.query(RouteNetlinkMessage::GetAddress(message), NLM_F_DUMP)?;
+        let addresses = answers.iter().filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewAddress(message) if message.header.index == index => {
+                Address::parse(message)
+            }
+            _ => None,
+        });
+        Ok(addresses.collect())
     }
 
     /// Takes an address from an interface, given as it was added.

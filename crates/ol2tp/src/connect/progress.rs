@@ -85,7 +85,9 @@ impl Progress {
                 }
                 Vec::new()
             }
-            Notice::NameServers { .. } | Notice::Hint { .. } => vec![format!("  {notice}")],
+            Notice::Addresses { .. } | Notice::NameServers { .. } | Notice::Hint { .. } => {
+                vec![format!("  {notice}")]
+            }
             Notice::Message { .. } => vec![format!("  {notice}")],
             _ => Vec::new(),
         }

@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod home;
+mod netns_advertised;
 mod netns_all_end;
 mod netns_bed;
 mod netns_captures;

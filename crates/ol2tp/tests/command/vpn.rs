@@ -55,12 +55,16 @@ pub(crate) fn ping_both(space: &Space, session: &Session) {
     ping_link(space, session);
 }
 
-/// Pings the link-local address of the other end; every request has to be answered. The first ones need
-/// not: the kernel takes up link-local addresses some time after they were given, at either end.
+/// Pings the link-local address of the other end.
 pub(crate) fn ping_link(space: &Space, session: &Session) {
     let IpAddr::V6(address) = session.v6.1 else { panic!("{session:?}") };
     let scope = space.enter(|| Ok(if_nametoindex(session.interface.as_str())?)).unwrap();
-    let target = SocketAddrV6::new(address, 0, 0, scope).into();
+    ping_new(space, SocketAddrV6::new(address, 0, 0, scope).into());
+}
+
+/// Pings an IPv6 address that is new; every request has to be answered. The first ones need not: the kernel takes
+/// addresses up some time after they were given, at either end.
+pub(crate) fn ping_new(space: &Space, target: SocketAddr) {
     let first = Requests { count: 1, patience: Duration::from_millis(50), ..REQUESTS };
     let answered = || ping_in_scope(space, target, first).unwrap().complete();
     assert!((0..200).any(|_| answered()), "{target} does not answer");

@@ -18,9 +18,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ppp::{RejectCode, Request, Verdict};
+use pppol2tp::Prefix;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::config::{Prefix, Settings};
+use crate::config::Settings;
 
 pub(crate) use chap_secrets::ChapSecrets;
 pub use local::Local;

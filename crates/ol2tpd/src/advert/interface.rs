@@ -4,12 +4,20 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use nix::libc::RTPROT_KERNEL;
+use pppol2tp::Prefix;
+use pppol2tp::netlink::{Netlink, Route};
+
 use crate::error::{Doing, Result};
 
+/// Who made a route: the kernel, after a Router Advertisement.
+const RTPROT_RA: u8 = 9;
 /// No address but those it is given.
 const NO_ADDRESS: (&str, &str) = ("addr_gen_mode", "1");
 const NO_REDIRECTS: (&str, &str) = ("accept_redirects", "0");
 const ENABLED: (&str, &str) = ("disable_ipv6", "0");
+/// Nothing of what a router says; with `accept_ra` 0 it is not asked either.
+const DEAF: [(&str, &str); 3] = [("accept_ra", "0"), ("autoconf", "0"), NO_REDIRECTS];
 
 /// Makes this machine a router on an interface, and none of its hosts: it hears Router Solicitations and
 /// says of itself that it is a router (RFC 4861 §6.2.2, §7.2.4). Before the interface is up; then it wants
@@ -20,14 +28,37 @@ pub fn prepare_router(interface: &str) -> Result<()> {
     prepare(interface, &[NO_ADDRESS, ENABLED, ("accept_ra", "0"), NO_REDIRECTS, ("forwarding", "1")])
 }
 
-/// Makes this machine a host on an interface: it takes addresses from Router Advertisements, even where it
-/// forwards, and no default route. Before the interface is up; then it wants our link-local address with
-/// length 64, upon which the kernel solicits advertisements.
+/// Makes this machine a host on an interface that takes nothing of Router Advertisements by itself:
+/// [`Host`](super::Host) reads them. Before the interface is up; then it wants our link-local address with
+/// length 64.
 ///
 /// Errors: the kernel has no IPv6, or the files cannot be written.
 pub fn prepare_host(interface: &str) -> Result<()> {
-    let take = [("accept_ra", "2"), ("accept_ra_pinfo", "1"), ("autoconf", "1"), ("accept_ra_defrtr", "0")];
-    prepare(interface, &[&[NO_ADDRESS, ENABLED, NO_REDIRECTS][..], &take[..]].concat())
+    prepare(interface, &[&[NO_ADDRESS, ENABLED][..], &DEAF].concat())
+}
+
+/// Has the kernel take nothing of Router Advertisements on an interface that someone else has made, and takes back
+/// what it has taken already: addresses that it made itself, and networks on the link that nobody has given an
+/// address of.
+///
+/// Errors: the same, or the kernel refuses.
+pub fn deafen(netlink: &Netlink, index: u32, interface: &str) -> Result<()> {
+    prepare(interface, &DEAF)?;
+    let take_back = || {
+        let (given, made): (Vec<_>, Vec<_>) =
+            netlink.ipv6_addresses(index)?.into_iter().partition(|address| address.permanent);
+        for address in made {
+            netlink.remove_address(index, address.prefix, None)?;
+        }
+        let own = |to: Prefix| given.iter().any(|address| to.contains(address.prefix.address));
+        let taken = |route: &Route| {
+            let kernels = [RTPROT_KERNEL, RTPROT_RA].contains(&route.protocol);
+            route.index == Some(index) && kernels && !own(route.destination)
+        };
+        netlink.routes(true)?.iter().filter(|route| taken(route)).try_for_each(|route| netlink.remove(route))
+    };
+    let done: io::Result<()> = take_back();
+    done.doing(|| format!("taking back what router advertisements gave {interface}"))
 }
 
 fn prepare(interface: &str, settings: &[(&str, &str)]) -> Result<()> {

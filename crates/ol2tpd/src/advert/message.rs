@@ -5,8 +5,8 @@ use std::net::Ipv6Addr;
 
 use pppol2tp::Prefix;
 
-const SOLICITATION: u8 = 133;
-const ADVERTISEMENT: u8 = 134;
+pub(super) const SOLICITATION: u8 = 133;
+pub(super) const ADVERTISEMENT: u8 = 134;
 /// Of an advertisement; a solicitation's has 8 bytes.
 const HEADER: usize = 16;
 
@@ -23,8 +23,6 @@ const OTHER: u8 = 0x40;
 const ON_LINK: u8 = 0x80;
 const AUTONOMOUS: u8 = 0x40;
 
-/// The most resolvers that are taken of an advertisement.
-pub const RESOLVERS: usize = 3;
 /// Hop limit of what has not been forwarded.
 pub(super) const HOP_LIMIT: u8 = 255;
 /// The most options that are looked at, so that a packet of the longest kind costs little.
@@ -45,10 +43,17 @@ pub struct Advertisement {
     pub prefixes: Vec<PrefixInformation>,
     /// The link's MTU in bytes.
     pub mtu: Option<u32>,
-    /// Resolvers; 127 at the most are sent.
-    pub dns: Vec<Ipv6Addr>,
-    /// How long they are good.
-    pub dns_lifetime: u32,
+    /// Resolvers.
+    pub dns: Vec<Resolvers>,
+}
+
+/// Resolvers of an advertisement that are good for the same time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resolvers {
+    /// Their addresses; 127 at the most are sent.
+    pub servers: Vec<Ipv6Addr>,
+    /// How long they are good; `u32::MAX`: for ever.
+    pub lifetime: u32,
 }
 
 /// A prefix of an advertisement.
@@ -89,8 +94,11 @@ impl Advertisement {
             router_lifetime: 1800,
             prefixes: prefix.and_then(information).into_iter().collect(),
             mtu: mtu.map(u32::from),
-            dns: dns.into(),
-            dns_lifetime: 1800,
+            dns: if dns.is_empty() {
+                Vec::new()
+            } else {
+                vec![Resolvers { servers: dns.into(), lifetime: 1800 }]
+            },
         }
     }
 
@@ -98,7 +106,8 @@ impl Advertisement {
     pub fn last(&self) -> Self {
         let ended = |prefix: &PrefixInformation| PrefixInformation { valid: 0, preferred: 0, ..*prefix };
         let prefixes = self.prefixes.iter().map(ended).collect();
-        Self { router_lifetime: 0, dns_lifetime: 0, prefixes, dns: self.dns.clone(), ..*self }
+        let dns = self.dns.iter().map(|dns| Resolvers { lifetime: 0, ..dns.clone() }).collect();
+        Self { router_lifetime: 0, prefixes, dns, ..*self }
     }
 
     /// Its bytes, the checksum zero.
@@ -121,11 +130,11 @@ impl Advertisement {
             bytes.extend([MTU, 1, 0, 0]);
             bytes.extend(mtu.to_be_bytes());
         }
-        let dns = &self.dns[..self.dns.len().min(127)];
-        if !dns.is_empty() {
-            bytes.extend([RECURSIVE_DNS_SERVER, 1 + 2 * dns.len() as u8, 0, 0]);
-            bytes.extend(self.dns_lifetime.to_be_bytes());
-            bytes.extend(dns.iter().flat_map(Ipv6Addr::octets));
+        for Resolvers { servers, lifetime } in &self.dns {
+            let servers = &servers[..servers.len().min(127)];
+            bytes.extend([RECURSIVE_DNS_SERVER, 1 + 2 * servers.len() as u8, 0, 0]);
+            bytes.extend(lifetime.to_be_bytes());
+            bytes.extend(servers.iter().flat_map(Ipv6Addr::octets));
         }
         bytes
     }
@@ -146,7 +155,6 @@ impl Advertisement {
             prefixes: Vec::new(),
             mtu: None,
             dns: Vec::new(),
-            dns_lifetime: 0,
         };
         for option in options(&bytes[HEADER..])? {
             match (option[0], option.len()) {
@@ -159,23 +167,20 @@ impl Advertisement {
                     preferred: number(&option[8..]),
                 }),
                 (MTU, 8) => advertisement.mtu = Some(number(&option[4..])),
-                _ => {
-                    if let Some((lifetime, servers)) = resolvers(option) {
-                        advertisement.dns_lifetime = lifetime;
-                        advertisement.dns.extend(servers);
-                    }
-                }
+                (RECURSIVE_DNS_SERVER, 24..) => advertisement.dns.push(Resolvers {
+                    servers: option[8..].chunks_exact(16).map(address).collect(),
+                    lifetime: number(&option[4..]),
+                }),
+                _ => {}
             }
         }
         Some(advertisement)
     }
 }
 
-/// The resolvers of a Recursive DNS Server option (RFC 8106 §5.1), and how many seconds they are good. `None` if
-/// it is another option.
-pub fn resolvers(option: &[u8]) -> Option<(u32, impl Iterator<Item = Ipv6Addr>)> {
-    let (RECURSIVE_DNS_SERVER, 24..) = (*option.first()?, option.len()) else { return None };
-    Some((number(&option[4..]), option[8..].chunks_exact(16).map(address)))
+/// A Router Solicitation, the checksum zero; without our link-layer address, for PPP has none.
+pub(super) const fn solicitation() -> [u8; 8] {
+    [SOLICITATION, 0, 0, 0, 0, 0, 0, 0]
 }
 
 /// Whether this is a Router Solicitation that must not be ignored (§6.1.1).
@@ -238,7 +243,7 @@ mod tests {
     #[test]
     fn the_last_one_takes_everything_back() {
         let last = sample().last();
-        assert_eq!((last.router_lifetime, last.dns_lifetime), (0, 0));
+        assert_eq!((last.router_lifetime, last.dns[0].lifetime), (0, 0));
         assert_eq!((last.prefixes[0].valid, last.prefixes[0].preferred), (0, 0));
         assert_eq!(last.prefixes[0].prefix, sample().prefixes[0].prefix);
     }
@@ -266,7 +271,45 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_cut_short_has_what_is_left_or_is_none() {
+        let bytes = sample().build();
+        // Behind the header, the prefix, the MTU and the resolvers.
+        let whole =
+            [(16, (0, None, 0)), (48, (1, None, 0)), (56, (1, Some(1400), 0)), (80, (1, Some(1400), 1))];
+        for len in 0..=bytes.len() {
+            let read = Advertisement::parse(&bytes[..len], ROUTER, 255);
+            let parts = read.map(|read| (read.prefixes.len(), read.mtu, read.dns.len()));
+            assert_eq!(parts, whole.iter().find(|(end, _)| *end == len).map(|(_, parts)| *parts), "{len}");
+        }
+    }
+
+    #[test]
+    fn each_option_of_resolvers_has_its_own_time() {
+        let dns = [(&["2001:db8::53", "2001:db8::54"][..], 1800), (&["2001:db8::55"], 0)];
+        let dns = dns.map(|(servers, lifetime)| Resolvers {
+            servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
+            lifetime,
+        });
+        let told = Advertisement { dns: dns.into(), ..sample() };
+        assert_eq!(Advertisement::parse(&told.build(), ROUTER, 255), Some(told));
+    }
+
+    #[test]
+    fn options_of_another_length_than_theirs_are_passed_over() {
+        for option in
+            [&[3, 1, 64, 0x40, 0, 0, 0, 9][..], &[5, 2, 0, 0, 0, 0, 5, 0], &[25, 1, 0, 0, 0, 0, 0, 9]]
+        {
+            let mut bytes = Advertisement { prefixes: vec![], mtu: None, dns: vec![], ..sample() }.build();
+            bytes.extend(option);
+            bytes.resize(HEADER + usize::from(option[1]) * UNIT, 0);
+            let read = Advertisement::parse(&bytes, ROUTER, 255).unwrap();
+            assert_eq!((read.prefixes.len(), read.mtu, read.dns.len()), (0, None, 0), "{option:?}");
+        }
+    }
+
+    #[test]
     fn a_solicitation_that_must_be_ignored() {
+        assert!(is_solicitation(&solicitation(), ROUTER, 255));
         let plain = [133, 0, 0, 0, 0, 0, 0, 0];
         let with_address = [133, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 0, 0, 0, 0, 7];
         let host = ROUTER;
@@ -298,16 +341,17 @@ mod tests {
             hop_limit: u8, managed: bool, other: bool, router_lifetime: u16,
             prefixes in prop::collection::vec((any::<u128>(), 0..=128u8, any::<(bool, bool, u32, u32)>()), 0..4),
             mtu: Option<u32>,
-            dns in prop::collection::vec(any::<u128>(), 0..4),
-            dns_lifetime: u32,
+            dns in prop::collection::vec((prop::collection::vec(any::<u128>(), 1..4), any::<u32>()), 0..3),
         ) {
             let prefixes = prefixes.into_iter().map(|(prefix, len, (on_link, autonomous, valid, preferred))| {
                 PrefixInformation { prefix: prefix.into(), len, on_link, autonomous, valid, preferred }
             });
-            let dns: Vec<Ipv6Addr> = dns.into_iter().map(Ipv6Addr::from).collect();
-            let dns_lifetime = if dns.is_empty() { 0 } else { dns_lifetime };
+            let dns = dns.into_iter().map(|(servers, lifetime)| {
+                Resolvers { servers: servers.into_iter().map(Ipv6Addr::from).collect(), lifetime }
+            });
             let advertisement = Advertisement {
-                hop_limit, managed, other, router_lifetime, prefixes: prefixes.collect(), mtu, dns, dns_lifetime,
+                hop_limit, managed, other, router_lifetime, prefixes: prefixes.collect(), mtu,
+                dns: dns.collect(),
             };
             prop_assert_eq!(Advertisement::parse(&advertisement.build(), ROUTER, 255), Some(advertisement));
         }

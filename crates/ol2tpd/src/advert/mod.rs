@@ -4,9 +4,9 @@
 //! ```text
 //!   server                                                      client
 //!   add_address(fe80::ours/64) by prepare_router                add_address(fe80::theirs/64) by prepare_host
-//!        │                                                           │ the kernel's own
-//!   Advertiser ◄──────────── Router Solicitation ─────────────────── SLAAC
-//!        └────── Router Advertisement: a /64 of its own, MTU, DNS ──► prefix::theirs
+//!        │                                                           │
+//!   Advertiser ◄──────────── Router Solicitation ────────────────── Host
+//!        └────── Router Advertisement: a /64 of its own, MTU, DNS ──► prefix::theirs/128
 //! ```
 //!
 //! **Server.** One raw socket serves all interfaces. Each session has a /64 of its own, so it is
@@ -17,8 +17,10 @@
 //! one besides the prefix that the peer may send from, which tells whose solicitation has come. Interface
 //! identifiers have to be unique on a shared interface, where one of ours is the same for all sessions.
 //!
-//! **Client.** The kernel takes addresses from advertisements; their second half is that of the
-//! link-local address. It takes no default route: that is [`routes`](crate::routes)' affair.
+//! **Client.** The kernel is told to ignore advertisements, for it would route whatever prefix a server calls
+//! on-link to the session, and so capture hosts of our own networks. A [`Host`] takes addresses from them, whose
+//! second half is that of the link-local address. Nothing is routed: that is [`routes`](crate::routes)' affair.
+//! The [`Advertiser`]'s socket hears them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -32,18 +34,21 @@ use tracing::{debug, warn};
 
 use crate::error::{Doing, Result};
 
+pub mod host;
 mod interface;
 pub mod message;
 mod socket;
 mod timing;
 
-pub use interface::{prepare_host, prepare_router};
+pub use host::Host;
+pub use interface::{deafen, prepare_host, prepare_router};
 pub use message::Advertisement;
 
-use socket::Socket;
+use socket::{Received, Socket};
 use timing::Timing;
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// How many datagrams are looked at before others have their turn.
 const TURN: usize = 256;
 /// Between two reports of what cannot be sent.
@@ -64,7 +69,8 @@ struct Session {
     timing: Timing,
 }
 
-/// Advertises prefixes to sessions. One mutation, then [`poll_timeout`](Self::poll_timeout).
+/// Advertises prefixes to sessions, and hears what others advertise. One mutation, then
+/// [`poll_timeout`](Self::poll_timeout).
 pub struct Advertiser {
     socket: Socket,
     sessions: BTreeMap<u64, Session>,
@@ -120,21 +126,24 @@ impl Advertiser {
         Some(known)
     }
 
-    /// A descriptor that is readable when there are solicitations.
+    /// A descriptor that is readable when there are solicitations or advertisements.
     pub fn poll_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Takes solicitations; whether none is left. Those of nobody we know are passed over.
-    pub fn handle_readable(&mut self, now: Instant) -> bool {
+    /// Takes what has come; whether nothing is left. Solicitations of nobody we know are passed over;
+    /// advertisements are `heard`, each with the index of the interface that it came in at.
+    pub fn handle_readable(&mut self, now: Instant, heard: &mut Vec<(u32, Advertisement)>) -> bool {
         for _ in 0..TURN {
             match self.socket.receive() {
-                Ok(Some((index, source))) => self.solicited(now, index, source),
-                // Not a solicitation, or a wrong one.
+                Ok(Some(Received { index, advertisement: Some(advertisement), .. })) => {
+                    heard.push((index, advertisement));
+                }
+                Ok(Some(Received { index, source, .. })) => self.solicited(now, index, source),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) => {
-                    self.report(now, &format!("router solicitations: {error}"));
+                    self.report(now, &format!("router solicitations and advertisements: {error}"));
                     return true;
                 }
             }
@@ -174,6 +183,13 @@ impl Advertiser {
                 self.report(now, &format!("router advertisement to session {id}: {error}"));
             }
         }
+    }
+
+    /// Asks the router at an interface to advertise (RFC 4861 §6.3.7).
+    ///
+    /// Errors: the interface has no address yet, or has gone.
+    pub fn solicit(&self, index: u32) -> io::Result<()> {
+        self.socket.send(&message::solicitation(), SocketAddrV6::new(ALL_ROUTERS, 0, 0, index))
     }
 
     fn send(&self, link: Link, advertisement: &Advertisement) -> io::Result<()> {

@@ -9,20 +9,29 @@ use nix::libc::{c_int, in6_pktinfo};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Type};
 
-use super::message::{HOP_LIMIT, is_solicitation};
+use super::message::{ADVERTISEMENT, Advertisement, HOP_LIMIT, SOLICITATION, is_solicitation};
 
-/// Room for a solicitation; what is longer is cut and then wrong.
+/// Room for what comes; what is longer is cut, and what was cut within an option is wrong.
 const LONGEST: usize = 1500;
 
-/// Takes Router Solicitations of all interfaces, and sends.
+/// Takes Router Solicitations and Advertisements of all interfaces, and sends.
 pub(super) struct Socket {
     socket: socket2::Socket,
+}
+
+/// What has come.
+pub(super) struct Received {
+    /// The index of its interface.
+    pub(super) index: u32,
+    pub(super) source: Ipv6Addr,
+    /// `None`: it is a solicitation.
+    pub(super) advertisement: Option<Advertisement>,
 }
 
 impl Socket {
     pub(super) fn open() -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
-        socket.attach_filter(&solicitations_only())?;
+        socket.attach_filter(&wanted())?;
         socket.set_nonblocking(true)?;
         socket.set_unicast_hops_v6(HOP_LIMIT.into())?;
         socket.set_multicast_hops_v6(HOP_LIMIT.into())?;
@@ -36,8 +45,8 @@ impl Socket {
         self.socket.send_to(packet, &to.into()).map(drop)
     }
 
-    /// The next solicitation: the index of its interface and its source. `None` if what has come is none.
-    pub(super) fn receive(&self) -> io::Result<Option<(u32, Ipv6Addr)>> {
+    /// The next one. `None` if what has come must be ignored.
+    pub(super) fn receive(&self) -> io::Result<Option<Received>> {
         let mut buffer = [0; LONGEST];
         let mut control = cmsg_space!(in6_pktinfo, c_int);
         let mut slices = [IoSliceMut::new(&mut buffer)];
@@ -54,7 +63,10 @@ impl Socket {
         let (len, source) = (received.bytes, received.address.map(|source| source.ip()));
         Ok((|| {
             let (index, hop_limit, source) = (index?, hop_limit?, source?);
-            is_solicitation(&buffer[..len], source, hop_limit).then_some((index, source))
+            let bytes = &buffer[..len];
+            let advertisement = Advertisement::parse(bytes, source, hop_limit);
+            let taken = advertisement.is_some() || is_solicitation(bytes, source, hop_limit);
+            taken.then_some(Received { index, source, advertisement })
         })())
     }
 }
@@ -65,14 +77,15 @@ impl AsFd for Socket {
     }
 }
 
-/// A packet filter: those whose first byte, the type, is a Router Solicitation's.
-fn solicitations_only() -> [SockFilter; 4] {
+/// A packet filter: those whose first byte, the type, is one of the two.
+fn wanted() -> [SockFilter; 5] {
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
     [
         SockFilter::new(LOAD_BYTE, 0, 0, 0),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 1, 133),
+        SockFilter::new(JUMP_IF_EQUAL, 1, 0, SOLICITATION.into()),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, ADVERTISEMENT.into()),
         SockFilter::new(RETURN, 0, 0, u32::MAX),
         SockFilter::new(RETURN, 0, 0, 0),
     ]

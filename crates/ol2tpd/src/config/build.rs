@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ppp::Secret;
+use pppol2tp::Prefix;
 use zeroize::Zeroizing;
 
 use super::document::{Node, Value};
-use super::net::{Prefix, Range};
+use super::net::Range;
 use super::peers;
 use super::problem::{Place, Problem, Severity, nearest};
 use super::secrets;
@@ -199,7 +200,7 @@ impl Pools {
         for (name, section) in root.named("ipv6-pool", "[ipv6-pool.NAME]") {
             pools.places.push(("ipv6-pool", name.into(), section.place()));
             if let Some(prefix) = section.required("prefix", ipv6_prefix) {
-                if let Some((other, theirs)) = seen.iter().find(|(other, _)| other.overlaps(&prefix)) {
+                if let Some((other, theirs)) = seen.iter().find(|(other, _)| other.overlaps(prefix)) {
                     section
                         .error("prefix", format!("{prefix} overlaps with {other} of ipv6-pool `{theirs}`"));
                 }
@@ -274,11 +275,11 @@ const MULTICAST: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 0);
 /// An IPv6 prefix that has room for a network of 64 bits.
 fn ipv6_prefix(node: &Node) -> Read<Prefix> {
     let prefix: Prefix = value::parsed(node)?;
-    match prefix.address() {
+    match prefix.address {
         IpAddr::V6(ip) if ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local() => {
             value::wrong(node, format!("{prefix} has addresses that no host can have"))
         }
-        IpAddr::V6(_) if prefix.bits() <= 64 => Ok(prefix),
+        IpAddr::V6(_) if prefix.len <= 64 => Ok(prefix),
         _ => value::wrong(
             node,
             format!("{prefix} has no /64, which a session needs; write for example 2001:db8::/48"),
@@ -383,7 +384,7 @@ fn grant(section: &Section<'_>, pools: &Pools) -> Grant {
 /// An IPv6 network of exactly 64 bits.
 fn network64(node: &Node) -> Read<Prefix> {
     match ipv6_prefix(node)? {
-        prefix if prefix.bits() == 64 => Ok(prefix),
+        prefix if prefix.len == 64 => Ok(prefix),
         prefix => value::wrong(node, format!("{prefix} is no /64, which is what a session has")),
     }
 }

@@ -25,7 +25,7 @@ mod view;
 use std::path::Path;
 
 pub use flags::{ConnectFlags, ServeFlags};
-pub use net::{Prefix, Range};
+pub use net::Range;
 pub use problem::{Place, Problem, Problems, Severity};
 pub use settings::{
     Backoff, Dial, DnsMode, DriverKind, Hooks, InterfaceChoice, Limits, Network, Peer, Policy, Pppd,

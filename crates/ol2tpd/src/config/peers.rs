@@ -8,10 +8,10 @@ use l2tp_control::reliable::Timing;
 use l2tp_control::wire::Leniencies;
 use ppp::Method;
 use ppp::config::{Config, Credentials, Echo, ProxyPolicy, Timing as PppTiming};
+use pppol2tp::Prefix;
 
 use super::build::Pools;
 use super::document::{Node, Value};
-use super::net::Prefix;
 use super::pppd::pppd;
 use super::secrets::secret;
 use super::section::{Section, inherit};
@@ -90,10 +90,10 @@ pub(super) fn peers(root: &Section<'_>, ppp_name: &str, pools: &Pools) -> Vec<Pe
 
 /// Whether the first one fits whatever the second one fits.
 fn covers(first: &Peer, second: &Peer) -> bool {
-    let prefix = |peer: &Peer| peer.network.and_then(|network| Prefix::of(network.address, network.bits));
+    let prefix = |peer: &Peer| peer.network.map(|Network { address, bits: len }| Prefix { address, len });
     let networks = match (prefix(first), prefix(second)) {
         (None, _) => true,
-        (Some(outer), Some(inner)) => outer.bits() <= inner.bits() && outer.overlaps(&inner),
+        (Some(outer), Some(inner)) => outer.len <= inner.len && outer.overlaps(inner),
         (Some(_), None) => false,
     };
     networks && (&*first.host_name == "*" || first.host_name == second.host_name)
@@ -101,7 +101,7 @@ fn covers(first: &Peer, second: &Peer) -> bool {
 
 fn network(node: &Node) -> Read<Network> {
     let prefix: Prefix = parsed(node)?;
-    Ok(Network { address: prefix.address(), bits: prefix.bits() })
+    Ok(Network { address: prefix.address, bits: prefix.len })
 }
 
 /// The control connection. `empty`: how long it is kept without a session, unless the file says otherwise.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use l2tp_control::config::PeerRule;
 pub use l2tp_control::config::{Limits, Network, Policy};
 use ppp::Secret;
+use pppol2tp::Prefix;
 
-use super::{Prefix, Range};
+use super::Range;
 
 /// All that the daemon is told.
 #[derive(Clone, Debug)]
@@ -89,6 +90,16 @@ impl Settings {
         let mut profiles = peers.chain(self.connect.iter().map(|dial| (&dial.profile, "connect")));
         let (profile, table) = profiles.find(|(profile, _)| profile.pppd.is_some())?;
         Some(format!("[{table}.{}] has `ppp = \"pppd\"`, which needs the kernel's driver", profile.name))
+    }
+
+    /// Whether a peer's sessions may have IPv6, and with it router advertisements of ours.
+    pub fn serves_ipv6(&self) -> bool {
+        self.peers.iter().any(|peer| peer.profile.ipv6)
+    }
+
+    /// Whether a connection of ours may have IPv6, and with it router advertisements of the server's.
+    pub fn dials_ipv6(&self) -> bool {
+        self.connect.iter().any(|dial| dial.profile.ipv6)
     }
 }
 

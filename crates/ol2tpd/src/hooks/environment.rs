@@ -67,7 +67,7 @@ fn variables(hook: Hook, facts: &Facts, local: &str, remote: &str) -> Vec<(&'sta
         ("SPEED", facts.speed.to_string()),
     ];
     if hook.is_ipv6() {
-        let prefix = facts.prefix.map(|prefix| format!("{}/{}", prefix.address, prefix.len));
+        let prefix = facts.prefix.map(|prefix| prefix.to_string());
         variables.push(("PREFIX", prefix.unwrap_or_default()));
     }
     if hook.is_down() {

@@ -215,7 +215,6 @@ impl Reactor<'_> {
 
     fn begin_dial(&mut self, dial: usize) {
         self.watch_addresses();
-        self.watch_resolvers();
         if self.claim.is_none() {
             self.claim = routes::repair(&self.netlink, routes::LOCK.as_ref());
         }

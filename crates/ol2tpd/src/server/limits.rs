@@ -38,7 +38,8 @@ impl Reactor<'_> {
     pub(super) fn arm(&mut self, key: Key) {
         let Some(session) = self.sessions.get(&key) else { return };
         let link = session.link.as_ref().and_then(|link| link.poll_timeout()).map(|(at, _)| at);
-        self.timers.arm(session.timer, link.into_iter().chain(session.next_look()).min());
+        let host = session.up.as_ref().and_then(|up| up.host.as_ref()?.poll_timeout());
+        self.timers.arm(session.timer, link.into_iter().chain(host).chain(session.next_look()).min());
     }
 
     pub(super) fn session_timeout(&mut self, now: Instant, key: Key) {
@@ -69,6 +70,7 @@ impl Reactor<'_> {
                 (None, None) => {}
             }
         }
+        self.host_timeout(now, key);
         self.arm(key);
     }
 }

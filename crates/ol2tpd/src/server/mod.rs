@@ -22,7 +22,8 @@
 //! | `dials` | connections of ours: steps, failures, the next try |
 //! | `removal` | interfaces of sessions that have ended |
 //! | `addresses` | the addresses that they come from |
-//! | `resolvers` | name servers of router advertisements |
+//! | `host` | what router advertisements give a connection of ours |
+//! | `resolvers` | their name servers |
 //! | `seldom` | what anybody on the network can have told, once a second |
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
@@ -32,6 +33,7 @@ mod addresses;
 mod dials;
 mod ending;
 mod forwarding;
+mod host;
 mod limits;
 mod names;
 mod network;
@@ -74,7 +76,6 @@ use self::network::Shared;
 use self::pppd::{Happened, Pppds, Told};
 use self::removal::Removal;
 use self::requests::{Call, Remote};
-use self::resolvers::Resolvers;
 use self::seldom::Seldom;
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
@@ -114,7 +115,7 @@ pub struct Options {
     pub reload: Option<Reload>,
     /// Why the driver is this one.
     pub why: String,
-    /// Who sends router advertisements to sessions that have IPv6.
+    /// Who sends router advertisements to sessions that have IPv6, and hears those of servers.
     pub advertiser: Option<Advertiser>,
     /// Whether there is a [`Notice::Message`] for each control message and PPP control frame.
     pub trace: bool,
@@ -210,7 +211,6 @@ struct Reactor<'a> {
     names: Names,
     advertiser: Option<up::Router>,
     addresses: Option<Addresses>,
-    resolvers: Option<Resolvers>,
     /// Held while routes of connections of ours may be there.
     claim: Option<routes::Claim>,
     aaa: Box<dyn Aaa>,
@@ -270,7 +270,6 @@ enum Woken {
     Pppd(Told),
     PppdHappened(Happened),
     Readdressed,
-    Advertised,
     Stop,
     Reload,
 }
@@ -316,7 +315,6 @@ impl<'a> Reactor<'a> {
             names: Names::start(told_in),
             advertiser: advertiser.map(up::Router::new).transpose()?,
             addresses: None,
-            resolvers: None,
             claim: None,
             inputs: Some(Inputs { requests, answers, resolved, told, pppd, signals }),
             answers: answers_in,
@@ -400,7 +398,6 @@ impl<'a> Reactor<'a> {
                 Woken::Pppd(told) => self.pppd_told(told),
                 Woken::PppdHappened(happened) => self.pppd_happened(happened),
                 Woken::Readdressed => self.addresses_changed(),
-                Woken::Advertised => self.resolvers_advertised(),
                 Woken::Stop => self.stop(Outcome::Stopped),
                 Woken::Reload => self.load_again(),
             }
@@ -441,7 +438,6 @@ impl<'a> Reactor<'a> {
             key = self.rerouted() => Woken::Rerouted(key),
             () = up::solicited(self.advertiser.as_ref()) => Woken::Solicited,
             () = addresses::changed(self.addresses.as_ref()) => Woken::Readdressed,
-            () = resolvers::told(self.resolvers.as_ref()) => Woken::Advertised,
             () = self.sockets.receive(batch) => Woken::Datagrams,
             () = time => Woken::Time,
         }
@@ -601,8 +597,11 @@ impl<'a> Reactor<'a> {
         self.aaa.reload(&settings);
         self.scripts.set(settings.hooks.clone());
         self.settings = settings;
-        if self.advertiser.is_none() && self.settings.peers.iter().any(|peer| peer.profile.ipv6) {
-            warn!("IPv6 is new in the configuration: its prefixes are announced after the next start only");
+        if self.advertiser.is_none() && (self.settings.serves_ipv6() || self.settings.dials_ipv6()) {
+            warn!(
+                "IPv6 is new in the configuration: its prefixes are announced, and those of servers heard, \
+                 after the next start only"
+            );
         }
         if let Err(error) = self.share_interfaces() {
             error!("the new configuration: {error}");

@@ -22,7 +22,7 @@ use tracing::warn;
 use super::resolvers::Advertised;
 use super::sessions::Session;
 use super::up::SHARED_ID;
-use crate::advert;
+use crate::advert::{self, Host};
 use crate::config::{Dial, InterfaceChoice, Profile};
 use crate::error::{Doing, Error, Result};
 use crate::pool::{self, Lease, Pools};
@@ -44,7 +44,9 @@ pub(super) struct Up {
     ipv6: Option<Network>,
     /// Why the interface cannot have IPv6.
     no_ipv6: Option<Error>,
-    /// Name servers of router advertisements.
+    /// What listens to router advertisements while IPv6 of a connection of ours is up.
+    pub(super) host: Option<Host>,
+    /// Name servers of theirs.
     pub(super) advertised: Advertised,
     /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
     pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
@@ -83,6 +85,16 @@ impl Up {
 
     pub(super) fn mtu(&self) -> u16 {
         self.unit.as_ref().map_or(self.mtu, |unit| unit.mtu())
+    }
+
+    /// Takes back an address, given as it was added.
+    pub(super) fn take_address(&self, netlink: &Netlink, local: Prefix, remote: Option<IpAddr>) {
+        if let Err(error) = netlink.remove_address(self.index, local, remote)
+            // The interface or the address may have been removed by someone else.
+            && !matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EADDRNOTAVAIL))
+        {
+            warn!("taking address {} from interface {}: {error}", local.address, self.interface);
+        }
     }
 
     /// Those that are open.
@@ -131,7 +143,7 @@ pub(super) fn server_offer(
         };
     }
     if session.ipv6.is_none() && profile.ipv6 {
-        let fixed = grant.and_then(|grant| grant.ipv6_prefix).map(|prefix| prefix.address());
+        let fixed = grant.and_then(|grant| grant.ipv6_prefix).map(|prefix| prefix.address);
         session.ipv6 = match (fixed, profile.ipv6_pool.as_deref()) {
             (Some(IpAddr::V6(prefix)), _) => Some(pools.ipv6.take_fixed(prefix)?),
             (_, Some(pool)) => Some(pools.ipv6.take(pool, user)?),
@@ -212,6 +224,7 @@ pub(super) fn bind(
         ipv4: None,
         ipv6: None,
         no_ipv6,
+        host: None,
         advertised: Advertised::default(),
         client,
     };
@@ -226,10 +239,9 @@ pub(super) fn bind(
 fn unit_config(session: &Session, shared: &BTreeMap<String, Shared>) -> UnitConfig {
     let profile = &session.profile;
     let host = session.ipv4.as_ref().map(|lease| Prefix::host(lease.address().into()));
-    let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
+    let grant = session.grant.iter().flat_map(|grant| grant.routes.iter().copied());
     // What a user may send from.
-    let mut sources: Vec<_> =
-        host.into_iter().chain(session.prefix().map(Prefix::from)).chain(grant).collect();
+    let mut sources: Vec<_> = host.into_iter().chain(session.prefix()).chain(grant).collect();
     let interface = match &profile.interface {
         InterfaceChoice::PerSession { name } => Interface::Own { name: name.clone() },
         InterfaceChoice::Shared { name } => {
@@ -267,9 +279,9 @@ pub(super) fn open(
         InterfaceChoice::PerSession { .. } => &[][..],
         InterfaceChoice::Shared { name } => shared.get(name).map_or(&[][..], |shared| &shared.routed),
     };
-    let behind = session.grant.iter().flat_map(|grant| grant.routes.iter().copied().map(Prefix::from));
+    let behind = session.grant.iter().flat_map(|grant| grant.routes.iter().copied());
     let behind: Vec<_> = behind.collect();
-    let (peer, prefix) = (session.peer.ip(), session.prefix().map(Prefix::from));
+    let (peer, prefix) = (session.peer.ip(), session.prefix());
     let Some(up) = &mut session.up else { return Ok(()) };
     if !ipv4 && let Some(why) = up.no_ipv6.take() {
         return Err(why);
@@ -313,7 +325,7 @@ pub(super) fn open(
         (Some(dial), Some((client, _))) => {
             let all = [routes::DEFAULT_V4, routes::DEFAULT_V6].concat();
             let all = all.into_iter().filter(|_| dial.default_route);
-            let prefixes = all.chain(dial.routes.iter().copied().map(Prefix::from)).filter(of_family);
+            let prefixes = all.chain(dial.routes.iter().copied()).filter(of_family);
             client.through(interface, index, &prefixes.collect::<Vec<_>>()).map(Some)
         }
         (Some(_), None) => Ok(None),
@@ -355,17 +367,13 @@ pub(super) fn take_down(mut up: Up, netlink: &Netlink) -> Option<Box<dyn Unit>> 
 /// Takes back what [`open`] gave, while the interface stays.
 pub(super) fn close(up: &mut Up, ipv4: bool, netlink: &Netlink) {
     if !ipv4 {
-        up.advertised.clear();
+        up.forget_advertisements(netlink);
     }
     let address = up.slot(ipv4).take().and_then(|network| network.address);
     if let Err(error) = up.let_pass(None) {
         warn!("{error}");
     }
-    if let Some((local, remote)) = address
-        && let Err(error) = netlink.remove_address(up.index, local, remote)
-        // The interface or the address may have been removed by someone else.
-        && !matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EADDRNOTAVAIL))
-    {
-        warn!("taking address {} from interface {}: {error}", local.address, up.interface);
+    if let Some((local, remote)) = address {
+        up.take_address(netlink, local, remote);
     }
 }

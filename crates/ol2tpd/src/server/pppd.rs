@@ -48,6 +48,7 @@ use super::network;
 use super::sessions::{Key, Session};
 use super::tunnels::text;
 use crate::accounts::TerminateCause;
+use crate::advert;
 use crate::config;
 use crate::error::{Doing, Error, Result};
 use crate::hooks::child::Group;
@@ -403,10 +404,13 @@ impl Reactor<'_> {
         let keys: Vec<_> = all.map(|(key, pppd)| (key, pppd.index.is_some())).collect();
         if keys.iter().any(|(_, known)| !known) {
             for ((tunnel, session), name) in self.driver.foreign_interfaces() {
-                let session = self.sessions.get_mut(&Key::from_ids(tunnel, session));
-                let pppd = session.and_then(|session| session.pppd.as_mut());
-                if let Some(pppd) = pppd.filter(|pppd| pppd.index.is_none()) {
-                    pppd.index = if_nametoindex(&*name).ok();
+                let Some(session) = self.sessions.get_mut(&Key::from_ids(tunnel, session)) else { continue };
+                let Some(pppd) = session.pppd.as_mut().filter(|pppd| pppd.index.is_none()) else { continue };
+                pppd.index = if_nametoindex(&*name).ok();
+                if let (Some(_), Some(index)) = (session.dial, pppd.index) {
+                    // A kernel without IPv6 takes nothing.
+                    let _ = advert::deafen(&self.netlink, index, &name)
+                        .inspect_err(|error| debug!("router advertisements at {name}: {error}"));
                 }
             }
         }

@@ -218,14 +218,14 @@ fn ppp_view(now: Instant, session: &Session) -> PppView {
         (None, Some(_), None) => "establish".to_owned(),
         (None, None, _) => "call".to_owned(),
     };
-    let addresses = |address: fn(&Network) -> IpAddr| {
-        session.up.iter().flat_map(|up| up.networks().map(address)).collect()
-    };
+    let addresses =
+        |address: fn(&Network) -> IpAddr| session.up.iter().flat_map(move |up| up.networks().map(address));
+    let advertised = session.up.iter().flat_map(|up| up.advertised_addresses());
     PppView {
         phase,
         user: session.user.as_deref().map(text),
-        local: addresses(|network| network.local),
-        remote: addresses(|network| network.remote),
+        local: addresses(|network| network.local).chain(advertised).collect(),
+        remote: addresses(|network| network.remote).collect(),
         calling: session.calling.as_deref().map(text),
         called: session.called.as_deref().map(text),
         seconds: now.since(session.since).as_secs(),

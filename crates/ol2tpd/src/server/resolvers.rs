@@ -1,62 +1,17 @@
 //! Name servers that a client is told of by router advertisements (RFC 8106): IPv6's own way, as IPCP's is
-//! IPv4's. The kernel checks the advertisements and passes their options on, one at a time. What a server has told
-//! counts until it takes it back or the session ends; when its time is up, until another one wants its place.
+//! IPv4's. What a server has told counts until it takes it back or the session ends; when its time is up, until another one wants its place.
 
-use std::future::pending;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsFd, OwnedFd};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use l2tp_control::Instant;
-use pppol2tp::netlink::{RouterOption, RouterOptions};
-use tokio::io::unix::AsyncFd;
-use tracing::warn;
 
-use super::Reactor;
 use super::network::Up;
-use super::sessions::Session;
-use crate::advert::message;
+use crate::advert::message::Resolvers;
 use crate::config::Dial;
-use crate::error::{Doing, Result};
-use crate::serve::readable;
 
-/// Tells of options of router advertisements.
-pub(super) struct Resolvers {
-    options: RouterOptions,
-    ready: AsyncFd<OwnedFd>,
-}
-
-impl Resolvers {
-    fn watch() -> Result<Self> {
-        let doing = || "listening for name servers of router advertisements".into();
-        let options = RouterOptions::open().doing(doing)?;
-        let fd = options.as_fd().try_clone_to_owned().doing(doing)?;
-        Ok(Self { options, ready: readable(fd)? })
-    }
-
-    fn take(&mut self) -> Vec<RouterOption> {
-        let ready = self.ready.poll_read_ready(&mut Context::from_waker(Waker::noop()));
-        let mut taken = Vec::new();
-        // Whatever cannot be read is told again.
-        while let Ok(Some(option)) = self.options.recv() {
-            taken.push(option);
-        }
-        if let Poll::Ready(Ok(mut guard)) = ready {
-            guard.clear_ready();
-        }
-        taken
-    }
-}
-
-/// Waits until an option has come.
-pub(super) async fn told(resolvers: Option<&Resolvers>) {
-    match resolvers {
-        // An error is one of the descriptor, which reading it tells.
-        Some(resolvers) => drop(resolvers.ready.readable().await),
-        None => pending().await,
-    }
-}
+/// The most that are taken.
+const RESOLVERS: usize = 3;
 
 /// The name servers that a session's router advertisements have told of, and until when they are good.
 #[derive(Default)]
@@ -67,22 +22,23 @@ impl Advertised {
         self.0.iter().map(|(server, _)| (*server).into())
     }
 
-    /// Takes what an option tells, and returns whether there are others now. Where all places are taken, new ones
-    /// get those of servers whose time is up (RFC 8106 §5.3.1).
-    fn take(&mut self, now: Instant, lifetime: u32, told: impl Iterator<Item = Ipv6Addr>) -> bool {
+    /// Takes what an advertisement tells, and returns whether there are others now. Where all places are taken, new
+    /// ones get those of servers whose time is up (RFC 8106 §5.3.1).
+    pub(super) fn take(&mut self, now: Instant, told: &[Resolvers]) -> bool {
         let before: Vec<_> = self.servers().collect();
-        let until = now + Duration::from_secs(lifetime.into());
-        for server in told {
+        let each = told.iter().flat_map(|told| told.servers.iter().map(|server| (*server, told.lifetime)));
+        for (server, lifetime) in each {
+            let until = now + Duration::from_secs(lifetime.into());
             let known = self.0.iter_mut().find(|(known, _)| *known == server);
             match known {
                 _ if lifetime == 0 => self.0.retain(|(known, _)| *known != server),
                 Some((_, good)) => *good = until,
                 None => {
                     let over = self.0.iter().position(|(_, good)| *good <= now);
-                    if let Some(over) = over.filter(|_| self.0.len() >= message::RESOLVERS) {
+                    if let Some(over) = over.filter(|_| self.0.len() >= RESOLVERS) {
                         self.0.remove(over);
                     }
-                    if self.0.len() < message::RESOLVERS {
+                    if self.0.len() < RESOLVERS {
                         self.0.push((server, until));
                     }
                 }
@@ -93,34 +49,6 @@ impl Advertised {
 
     pub(super) fn clear(&mut self) {
         self.0.clear();
-    }
-}
-
-impl Reactor<'_> {
-    /// For connections of ours.
-    pub(super) fn watch_resolvers(&mut self) {
-        if self.resolvers.is_none() {
-            match Resolvers::watch() {
-                Ok(resolvers) => self.resolvers = Some(resolvers),
-                Err(error) => warn!("{error}"),
-            }
-        }
-    }
-
-    pub(super) fn resolvers_advertised(&mut self) {
-        let now = self.clock.now();
-        let options = self.resolvers.as_mut().map(Resolvers::take).unwrap_or_default();
-        for RouterOption { interface, bytes } in options {
-            let Some((lifetime, servers)) = message::resolvers(&bytes) else { continue };
-            // Where pppd does PPP, resolvers are its scripts' affair.
-            let ours = |session: &&mut Session| session.dial.is_some() && session.profile.pppd.is_none();
-            let ours = self.sessions.values_mut().filter(ours);
-            let mut ups = ours.filter_map(|session| Some((session.dial?, session.up.as_mut()?)));
-            let Some((dial, up)) = ups.find(|(_, up)| up.index == interface) else { continue };
-            if up.advertised.take(now, lifetime, servers) {
-                set(&self.names, self.dials.config(dial), up);
-            }
-        }
     }
 }
 
@@ -145,12 +73,13 @@ mod tests {
     }
 
     #[test]
-    fn options_of_an_advertisement_are_told_one_at_a_time() {
+    fn servers_come_and_go_as_advertisements_say() {
         let mut advertised = Advertised::default();
         let mut take = |seconds: u64, lifetime, servers: &[u16], expected: &[u16]| {
             let before: Vec<_> = advertised.servers().collect();
             let now = Instant::from_micros(1 + seconds * 1_000_000);
-            let changed = advertised.take(now, lifetime, servers.iter().copied().map(server));
+            let servers = servers.iter().copied().map(server).collect();
+            let changed = advertised.take(now, &[Resolvers { servers, lifetime }]);
             let now: Vec<_> = advertised.servers().collect();
             assert_eq!(changed, now != before);
             assert_eq!(now, expected.iter().map(|n| IpAddr::V6(server(*n))).collect::<Vec<_>>());

@@ -20,7 +20,7 @@ use l2tp_data::id::{SessionId, TunnelId};
 use l2tp_data::stats::{Rx, Tx};
 use ppp::config::InterfaceId;
 use ppp::{Event, Link, Phase};
-use pppol2tp::{SessionIds, SessionSocket, SocketOption};
+use pppol2tp::{Prefix, SessionIds, SessionSocket, SocketOption};
 use tracing::{debug, info, warn};
 
 use super::ending::{Ending, ppp_cause};
@@ -32,7 +32,7 @@ use super::seldom::Seldom;
 use super::tunnels::text;
 use super::{Owner, Reactor, seed};
 use crate::accounts::{Access, AccessRequest, Grant, Record, RecordKind, Reply, TerminateCause, Traffic};
-use crate::config::{InterfaceChoice, Prefix, Profile};
+use crate::config::{InterfaceChoice, Profile};
 use crate::error::{Doing, Error, Result};
 use crate::notice::{Failed, Notice, Step};
 use crate::pool::{self, Lease};
@@ -578,7 +578,7 @@ impl Session {
 
     /// The IPv6 prefix that the peer is given.
     pub(super) fn prefix(&self) -> Option<Prefix> {
-        Prefix::of(self.ipv6.as_ref()?.address().into(), 64)
+        Some(Prefix { address: self.ipv6.as_ref()?.address().into(), len: 64 })
     }
 
     /// The MRU for the interface: what the peer takes; and what we take, because that is the size that our

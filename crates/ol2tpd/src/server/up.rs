@@ -37,7 +37,7 @@ pub(super) const SHARED_ID: InterfaceId = match InterfaceId::new(1) {
     None => unreachable!(),
 };
 
-/// Sends router advertisements, and hears solicitations.
+/// Sends router advertisements, and hears solicitations and those of others.
 pub(super) struct Router {
     pub(super) advertiser: Advertiser,
     ready: AsyncFd<OwnedFd>,
@@ -50,7 +50,7 @@ impl Router {
     }
 }
 
-/// Waits for a router solicitation.
+/// Waits for a router solicitation or advertisement.
 pub(super) async fn solicited(router: Option<&Router>) {
     match router {
         // An error is one of the descriptor, which reading it tells.
@@ -75,7 +75,7 @@ impl Reactor<'_> {
             }
             let pools = peer.profile.pool.iter().filter_map(|pool| self.settings.pools.get(pool));
             let ipv6 = peer.profile.ipv6_pool.iter().filter_map(|pool| self.settings.ipv6_pools.get(pool));
-            let wanted = pools.flatten().flat_map(prefixes).chain(ipv6.copied().map(Prefix::from));
+            let wanted = pools.flatten().flat_map(prefixes).chain(ipv6.copied());
             let wanted: Vec<_> = wanted
                 .filter(|prefix| !self.shared.values().any(|shared| shared.routed.contains(prefix)))
                 .collect();
@@ -154,7 +154,7 @@ impl Reactor<'_> {
             dns,
         };
         if let (IpAddr::V6(peer), Some(prefix), Some(router)) =
-            (remote, session.prefix().map(Prefix::from), &mut self.advertiser)
+            (remote, session.prefix(), &mut self.advertiser)
         {
             let link = advert::Link { index: up.index, peer: up.shared.then_some(peer) };
             let dns = session.profile.dns.iter().filter_map(|ip| match ip {
@@ -174,6 +174,7 @@ impl Reactor<'_> {
             &facts(key, session, key.tunnel().and_then(|id| self.tunnels.get(&id))),
         );
         let dial = session.dial;
+        self.begin_host(now, key, local);
         self.notice(notice);
         if let Some(dial) = dial {
             self.dial_up(dial);
@@ -229,15 +230,19 @@ impl Reactor<'_> {
         .await
     }
 
-    /// Answers router solicitations.
+    /// Answers router solicitations, and takes what advertisements tell.
     pub(super) fn solicited(&mut self) {
         let now = self.clock.now();
+        let mut heard = Vec::new();
         let Some(Router { advertiser, ready }) = &mut self.advertiser else { return };
         let ready = ready.poll_read_ready(&mut Context::from_waker(Waker::noop()));
-        if advertiser.handle_readable(now)
+        if advertiser.handle_readable(now, &mut heard)
             && let Poll::Ready(Ok(mut guard)) = ready
         {
             guard.clear_ready();
+        }
+        for (index, advertisement) in &heard {
+            self.advertised(now, *index, advertisement);
         }
     }
 
@@ -275,7 +280,7 @@ fn facts(key: Key, session: &Session, tunnel: Option<&Tunnel>) -> Facts {
         remote: v4(|network| network.remote),
         local6: v6(|network| network.local),
         remote6: v6(|network| network.remote),
-        prefix: session.prefix().map(Prefix::from),
+        prefix: session.prefix(),
         dns: up.networks().flat_map(|network| network.dns.iter().copied()).collect(),
         tunnel_id: key.tunnel_id(),
         session_id: key.session_id(),
@@ -303,12 +308,6 @@ fn start_record(session: &Session) -> Record {
         ipv6_prefix: session.prefix(),
         time: std::time::Duration::ZERO,
         traffic: Traffic::default(),
-    }
-}
-
-impl From<crate::config::Prefix> for Prefix {
-    fn from(prefix: crate::config::Prefix) -> Self {
-        Self { address: prefix.address(), len: prefix.bits() }
     }
 }
 
@@ -341,8 +340,7 @@ mod tests {
         ];
         for (range, expected) in rows {
             let range: Range = range.parse().unwrap();
-            let found: Vec<_> =
-                prefixes(&range).iter().map(|prefix| format!("{}/{}", prefix.address, prefix.len)).collect();
+            let found: Vec<_> = prefixes(&range).iter().map(Prefix::to_string).collect();
             assert_eq!(found, expected);
         }
     }

@@ -1,20 +1,20 @@
-//! IPv6 addresses by Router Advertisements, through real sessions to the kernel's own SLAAC.
+//! IPv6 addresses by Router Advertisements, through real sessions.
 //!
 //! ```text
 //!   server: lns%d or one shared interface ══ L2TP over loopback ══ client: ppp%d, one for each session
 //! ```
 
+use std::fs;
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use l2tp_data::time::Instant;
-use netlink_packet_core::NLM_F_DUMP;
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use ol2tpd::advert::{Advertisement, Advertiser, Link, prepare_host, prepare_router};
-use pppol2tp::netlink::{Netlink, Notices};
+use ol2tpd::advert::host::Lifetimes;
+use ol2tpd::advert::message::PrefixInformation;
+use ol2tpd::advert::{Advertisement, Advertiser, Host, Link, deafen, prepare_host, prepare_router};
+use pppol2tp::netlink::{Netlink, Notice, Notices};
 use pppol2tp::user::{Config, UserDriver};
 use pppol2tp::*;
 
@@ -85,53 +85,82 @@ fn own(end: &End, n: u16, name: &str) -> Box<dyn Unit> {
     end.sessions[usize::from(n - 1)].unit(config).unwrap()
 }
 
-/// The client's interface for session `n`; it comes up with [`start_client`].
-fn client_unit(end: &End, n: u16) -> Box<dyn Unit> {
-    let unit = own(end, n, "ppp%d");
-    prepare_host(&unit.interface()).unwrap();
-    unit
+/// The client's end of a session.
+struct Client {
+    unit: Box<dyn Unit>,
+    host: Host,
+    socket: Advertiser,
+    netlink: Netlink,
 }
 
-fn start_client(unit: &dyn Unit, n: u16) {
-    unit.set_up(true).unwrap();
-    unit.add_address(Prefix { address: client(n).into(), len: 64 }, None).unwrap();
-}
+impl Client {
+    /// It comes up with [`start`](Self::start).
+    fn new(end: &End, n: u16) -> Self {
+        let unit = own(end, n, "ppp%d");
+        prepare_host(&unit.interface()).unwrap();
+        let (socket, netlink) = (Advertiser::open().unwrap(), Netlink::open().unwrap());
+        Self { unit, host: Host::new(seconds(0), client(n)), socket, netlink }
+    }
 
-/// The IPv6 addresses of an interface, and whether each is deprecated.
-fn addresses(netlink: &Netlink, index: u32) -> Vec<(Ipv6Addr, bool)> {
-    let mut message = AddressMessage::default();
-    message.header.family = AddressFamily::Inet6;
-    let answers = netlink.query(RouteNetlinkMessage::GetAddress(message), NLM_F_DUMP).unwrap();
-    let address = |message: &AddressMessage| {
-        let deprecated = message.attributes.iter().any(|attribute| {
-            matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Deprecated))
+    /// Comes up, and waits until the kernel takes packets to its address.
+    fn start(&self, n: u16) {
+        let mut notices = Notices::open().unwrap();
+        let address = IpAddr::V6(client(n));
+        self.unit.set_up(true).unwrap();
+        self.unit.add_address(Prefix { address, len: 64 }, None).unwrap();
+        let taken =
+            |notice| matches!(notice, Notice::Route(route) if route.destination == Prefix::host(address));
+        loop {
+            assert!(readable(&notices), "the kernel never takes packets to {address}");
+            while let Some(notice) = notices.recv().unwrap() {
+                if taken(notice) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn solicit(&mut self) {
+        let now = self.host.poll_timeout().unwrap();
+        let mut sent = false;
+        self.host.handle_timeout(now, || {
+            sent = self.socket.solicit(self.unit.index()).is_ok();
+            Ok(())
         });
-        message.attributes.iter().find_map(|attribute| match attribute {
-            AddressAttribute::Address(IpAddr::V6(ip)) => Some((*ip, deprecated)),
-            _ => None,
-        })
-    };
-    let mut found: Vec<_> = answers
-        .iter()
-        .filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewAddress(message) if message.header.index == index => address(message),
-            _ => None,
+        assert!(sent);
+    }
+
+    /// Takes what is advertised at its interface until it has these addresses.
+    fn hear_until(&mut self, now: Instant, wanted: &[(Ipv6Addr, bool)]) {
+        let mut heard = Vec::new();
+        while self.addresses() != wanted {
+            assert!(readable(self.socket.poll_fd()), "{:?} instead of {wanted:?}", self.addresses());
+            self.socket.handle_readable(now, &mut heard);
+            for (_, told) in heard.drain(..).filter(|(index, _)| *index == self.unit.index()) {
+                assert!(self.host.hears(now));
+                for Lifetimes { address, valid, preferred } in self.host.take(now, &told.prefixes, |_| true) {
+                    self.netlink.add_address_for(self.unit.index(), address, valid, preferred).unwrap();
+                }
+            }
+        }
+    }
+
+    /// Its IPv6 addresses, and whether each is deprecated.
+    fn addresses(&self) -> Vec<(Ipv6Addr, bool)> {
+        addresses(&self.netlink, self.unit.index())
+    }
+}
+
+fn addresses(netlink: &Netlink, index: u32) -> Vec<(Ipv6Addr, bool)> {
+    let all = netlink.ipv6_addresses(index).unwrap().into_iter();
+    let mut found: Vec<_> = all
+        .filter_map(|address| match address.prefix.address {
+            IpAddr::V6(ip) => Some((ip, address.deprecated)),
+            IpAddr::V4(_) => None,
         })
         .collect();
     found.sort();
     found
-}
-
-/// Waits until an interface has these addresses.
-fn await_addresses(notices: &mut Notices, netlink: &Netlink, index: u32, wanted: &[(Ipv6Addr, bool)]) {
-    loop {
-        while notices.recv().unwrap().is_some() {}
-        let found = addresses(netlink, index);
-        if found == wanted {
-            return;
-        }
-        assert!(readable(&*notices), "{found:?} instead of {wanted:?}");
-    }
 }
 
 fn readable(fd: impl AsFd) -> bool {
@@ -142,8 +171,8 @@ fn readable(fd: impl AsFd) -> bool {
 fn await_solicitation(advertiser: &mut Advertiser, now: Instant) {
     let planned = advertiser.poll_timeout();
     while advertiser.poll_timeout() == planned {
-        assert!(readable(advertiser.poll_fd()), "the kernel solicits");
-        advertiser.handle_readable(now);
+        assert!(readable(advertiser.poll_fd()), "the client solicits");
+        advertiser.handle_readable(now, &mut Vec::new());
     }
 }
 
@@ -151,29 +180,28 @@ fn await_solicitation(advertiser: &mut Advertiser, now: Instant) {
 fn a_client_that_solicits_gets_an_address() {
     in_netns(|| {
         let [server, peer] = ends();
-        let netlink = Netlink::open().unwrap();
-        let mut notices = Notices::open().unwrap();
         let mut advertiser = Advertiser::open().unwrap();
-        let (lns, ppp) = (server_unit(&server, 1), client_unit(&peer, 1));
+        let (lns, mut ppp) = (server_unit(&server, 1), Client::new(&peer, 1));
         // The first advertisement finds nobody.
         advertiser.add(seconds(0), 7, Link { index: lns.index(), peer: None }, advertisement(1));
         assert_eq!(advertiser.poll_timeout(), Some(seconds(1)));
         advertiser.handle_timeout(seconds(1));
         assert_eq!(advertiser.poll_timeout(), Some(seconds(17)));
-        start_client(&*ppp, 1);
+        ppp.start(1);
+        ppp.solicit();
         await_solicitation(&mut advertiser, seconds(5));
         let due = advertiser.poll_timeout().unwrap();
         assert!(due >= seconds(5) && due.since(seconds(5)) <= Duration::from_millis(500), "{due}");
+        let before = ppp.netlink.routes(true).unwrap();
         advertiser.handle_timeout(due);
-        let [own, given] = [(client(1), false), (global(1), false)];
-        await_addresses(&mut notices, &netlink, ppp.index(), &[given, own]);
-        // The kernel took neither a default route nor one to the prefix.
-        let routes = netlink.routes(true).unwrap();
-        assert!(!routes.iter().any(|route| route.destination.len == 0), "{routes:?}");
+        let own = (client(1), false);
+        ppp.hear_until(due, &[(global(1), false), own]);
+        // There is no route to the prefix, nor one by default.
+        assert_eq!(ppp.netlink.routes(true).unwrap(), before);
         // The end is told.
         advertiser.remove(7);
         assert_eq!(advertiser.poll_timeout(), None);
-        await_addresses(&mut notices, &netlink, ppp.index(), &[(global(1), true), own]);
+        ppp.hear_until(due, &[(global(1), true), own]);
     });
 }
 
@@ -181,15 +209,14 @@ fn a_client_that_solicits_gets_an_address() {
 fn the_first_advertisement_is_not_asked_for() {
     in_netns(|| {
         let [server, peer] = ends();
-        let netlink = Netlink::open().unwrap();
-        let mut notices = Notices::open().unwrap();
-        let (lns, ppp) = (server_unit(&server, 1), client_unit(&peer, 1));
+        let (lns, mut ppp) = (server_unit(&server, 1), Client::new(&peer, 1));
         let mut advertiser = Advertiser::open().unwrap();
-        start_client(&*ppp, 1);
+        ppp.start(1);
+        ppp.solicit();
         assert!(readable(advertiser.poll_fd()), "the client is up when it solicits");
         advertiser.add(seconds(0), 1, Link { index: lns.index(), peer: None }, advertisement(1));
         advertiser.handle_timeout(seconds(1));
-        await_addresses(&mut notices, &netlink, ppp.index(), &[(global(1), false), (client(1), false)]);
+        ppp.hear_until(seconds(1), &[(global(1), false), (client(1), false)]);
         // An interface that has gone is no problem.
         drop(lns);
         advertiser.handle_timeout(seconds(16));
@@ -201,8 +228,6 @@ fn the_first_advertisement_is_not_asked_for() {
 fn sessions_of_a_shared_interface_have_a_prefix_each() {
     in_netns(|| {
         let [server, peer] = ends();
-        let netlink = Netlink::open().unwrap();
-        let mut notices = Notices::open().unwrap();
         let mut advertiser = Advertiser::open().unwrap();
         let shared = server.driver.shared_interface(SharedConfig { name: "lns".into(), mtu: 1400 }).unwrap();
         prepare_router("lns").unwrap();
@@ -215,33 +240,70 @@ fn sessions_of_a_shared_interface_have_a_prefix_each() {
                 server.sessions[usize::from(n - 1)].unit(config).unwrap()
             })
             .collect();
-        let clients: Vec<_> = (1..=SESSIONS).map(|n| client_unit(&peer, n)).collect();
+        let mut clients: Vec<_> = (1..=SESSIONS).map(|n| Client::new(&peer, n)).collect();
         for n in 1..=SESSIONS {
             let link = Link { index: shared.index(), peer: Some(client(n)) };
             advertiser.add(seconds(0), n.into(), link, advertisement(n));
         }
         advertiser.handle_timeout(seconds(1));
         // The second alone solicits, and it alone is answered.
-        start_client(&*clients[1], 2);
+        clients[1].start(2);
+        clients[1].solicit();
         await_solicitation(&mut advertiser, seconds(5));
         advertiser.handle_timeout(seconds(6));
-        await_addresses(
-            &mut notices,
-            &netlink,
-            clients[1].index(),
-            &[(global(2), false), (client(2), false)],
-        );
-        start_client(&*clients[0], 1);
+        clients[1].hear_until(seconds(6), &[(global(2), false), (client(2), false)]);
+        clients[0].start(1);
+        clients[0].solicit();
         await_solicitation(&mut advertiser, seconds(9));
         advertiser.handle_timeout(seconds(10));
-        await_addresses(
-            &mut notices,
-            &netlink,
-            clients[0].index(),
-            &[(global(1), false), (client(1), false)],
-        );
-        assert_eq!(addresses(&netlink, clients[1].index()).len(), 2, "its neighbour's is not for it");
+        clients[0].hear_until(seconds(10), &[(global(1), false), (client(1), false)]);
+        assert_eq!(clients[1].addresses().len(), 2, "its neighbour's is not for it");
         drop(units);
+    });
+}
+
+#[test]
+fn what_the_kernel_has_taken_on_an_interface_of_others_is_taken_back() {
+    in_netns(|| {
+        let [server, peer] = ends();
+        let netlink = Netlink::open().unwrap();
+        let mut notices = Notices::open().unwrap();
+        let mut advertiser = Advertiser::open().unwrap();
+        let (lns, unit) = (server_unit(&server, 1), own(&peer, 1, "ppp%d"));
+        let (name, index) = (unit.interface(), unit.index());
+        // As an interface is on most machines.
+        for (key, value) in [("accept_ra", "2"), ("autoconf", "1"), ("addr_gen_mode", "1")] {
+            fs::write(format!("/proc/sys/net/ipv6/conf/{name}/{key}"), value).unwrap();
+        }
+        unit.set_up(true).unwrap();
+        unit.add_address(Prefix { address: client(1).into(), len: 64 }, None).unwrap();
+        assert!(readable(advertiser.poll_fd()), "the kernel solicits");
+        let mut hostile = advertisement(1);
+        hostile.prefixes[0].on_link = true;
+        hostile.prefixes.push(PrefixInformation { len: 16, ..hostile.prefixes[0] });
+        advertiser.add(seconds(0), 1, Link { index: lns.index(), peer: None }, hostile);
+        advertiser.handle_timeout(seconds(1));
+        let captures = |len| {
+            let routes = netlink.routes(true).unwrap();
+            routes.iter().any(|route| route.index == Some(index) && route.destination.len == len)
+        };
+        while addresses(&netlink, index).len() < 2 || !captures(16) {
+            assert!(readable(&notices), "the kernel takes what is advertised");
+            while notices.recv().unwrap().is_some() {}
+        }
+        deafen(&netlink, index, &name).unwrap();
+        assert_eq!(addresses(&netlink, index), [(client(1), false)]);
+        assert!(!captures(16) && captures(64), "its own fe80::/64 stays");
+        // Nor does it take anything again.
+        let mut heard = Vec::new();
+        let mut ear = Advertiser::open().unwrap();
+        advertiser.handle_timeout(seconds(20));
+        while heard.is_empty() {
+            assert!(readable(ear.poll_fd()));
+            ear.handle_readable(seconds(20), &mut heard);
+        }
+        assert_eq!(addresses(&netlink, index), [(client(1), false)]);
+        assert!(!captures(16));
     });
 }
 

@@ -82,7 +82,7 @@ impl fmt::Display for Route {
             RouteKind::Unreachable => f.write_str("unreachable ")?,
             RouteKind::Other(kind) => write!(f, "type {kind} ")?,
         }
-        write!(f, "{}/{}", self.destination.address, self.destination.len)?;
+        write!(f, "{}", self.destination)?;
         if let Some(gateway) = self.gateway {
             write!(f, " via {gateway}")?;
         }
