@@ -24,6 +24,9 @@ pub(crate) const SETTINGS: Settings = Settings {
 /// In `[peer.NAME]` and `[connect.NAME]`.
 pub(crate) const COMMON: &str =
     "secret = \"tunnel secret\"\nsend-sequence = true\nrequire-sequence = true\nipv6 = false\n";
+/// A server that notices within 5 s that its peer is gone.
+pub(crate) const IMPATIENT: &str = "echo-interval = \"1s\"\necho-failures = 5\nhello = \"1s\"\n\
+                                    hello-retransmissions = 2\nretransmissions = 3\n";
 /// How often numbers of both sides are looked at until they agree: what is on its way is counted at one side.
 pub(crate) const LOOKS: u32 = 20;
 
@@ -51,8 +54,7 @@ pub(crate) fn serve(driver: &str, address: impl Into<IpAddr>, ppp: &str) -> Stri
     let ((local, remote), (user, password)) = (INNER, SETTINGS.user);
     format!(
         "driver = \"{driver}\"\n[[listen]]\naddress = \"{address}\"\n[pool.inner]\nranges = [\"{remote}\"]\n\
-         [peer.any]\n{COMMON}{ppp}auth = [\"mschapv2\"]\npool = \"inner\"\nlocal-address = \"{local}\"\n\
-         echo-interval = \"1s\"\necho-failures = 5\nhello = \"1s\"\nhello-retransmissions = 2\nretransmissions = 3\n\
+         [peer.any]\n{COMMON}{ppp}auth = [\"mschapv2\"]\npool = \"inner\"\nlocal-address = \"{local}\"\n{IMPATIENT}\
          [[user]]\nname = \"{user}\"\npassword = \"{password}\"\n"
     )
 }
