@@ -8,7 +8,8 @@
 
 mod guests;
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use guests::*;
 use interop::PATIENCE;
@@ -16,9 +17,11 @@ use interop::daemon::Daemon;
 use interop::guest::{GuestDaemon, nothing_left, only_session, proc_sessions};
 use interop::lan::{HERE, Lan};
 use interop::log::with;
+use interop::uml::Uml;
 use interop::xl2tpd::{INNER, Xl2tpd};
 use ol2tp::exit::Code;
 use ol2tpd::Notice;
+use ol2tpd::control::SessionView;
 
 #[test]
 fn uml_guest_calls_guest() {
@@ -52,22 +55,42 @@ fn uml_xl2tpd_calls_guest_with_pppd() {
 
 #[test]
 fn uml_guest_calls_user_space() {
-    guest_calls_user_space(OWN);
+    guest_calls_user_space(OWN, Outer::Ipv4);
 }
 
 #[test]
 fn uml_guest_calls_user_space_with_pppd() {
-    guest_calls_user_space(PPPD);
+    guest_calls_user_space(PPPD, Outer::Ipv4);
+}
+
+#[test]
+fn uml_guest_calls_user_space_over_ipv6() {
+    guest_calls_user_space(OWN, Outer::Ipv6);
+}
+
+#[test]
+fn uml_guest_calls_user_space_over_ipv6_with_pppd() {
+    guest_calls_user_space(PPPD, Outer::Ipv6);
 }
 
 #[test]
 fn uml_user_space_calls_guest() {
-    user_space_calls_guest(OWN);
+    user_space_calls_guest(OWN, Outer::Ipv4);
 }
 
 #[test]
 fn uml_user_space_calls_guest_with_pppd() {
-    user_space_calls_guest(PPPD);
+    user_space_calls_guest(PPPD, Outer::Ipv4);
+}
+
+#[test]
+fn uml_user_space_calls_guest_over_ipv6() {
+    user_space_calls_guest(OWN, Outer::Ipv6);
+}
+
+#[test]
+fn uml_user_space_calls_guest_over_ipv6_with_pppd() {
+    user_space_calls_guest(PPPD, Outer::Ipv6);
 }
 
 #[test]
@@ -145,13 +168,39 @@ fn xl2tpd_calls_guest(ppp: &str) {
     server.stop().expect("a good end");
 }
 
-fn guest_calls_user_space(ppp: &str) {
+/// What tunnels go over.
+#[derive(Clone, Copy)]
+enum Outer {
+    Ipv4,
+    Ipv6,
+}
+
+impl Outer {
+    /// The addresses of here and of a guest.
+    fn addresses(self, lan: &Lan, guest: &Uml) -> [IpAddr; 2] {
+        match self {
+            Self::Ipv4 => [HERE.into(), guest.address.into()],
+            Self::Ipv6 => [here_over_ipv6(lan), guest_over_ipv6(guest)],
+        }
+    }
+}
+
+/// Where the other end of a session's tunnel is.
+fn peer(session: io::Result<SessionView>) -> IpAddr {
+    let peer: SocketAddr = session.expect("a session").peer.parse().expect("an address");
+    peer.ip()
+}
+
+fn guest_calls_user_space(ppp: &str, outer: Outer) {
     let lan = Lan::new().expect("a network");
     let caller = guest(&lan, 2);
-    let server = Daemon::serve(&lan.here, &serve("user", HERE, OWN)).expect("a server");
-    let client = GuestDaemon::connect(&caller, &connect("linux", HERE, ppp)).expect("a client");
+    let [here, there] = outer.addresses(&lan, &caller);
+    let server = Daemon::serve(&lan.here, &serve("user", here, OWN)).expect("a server");
+    let client = GuestDaemon::connect(&caller, &connect("linux", here, ppp)).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
+    assert_eq!(peer(client.session()), here);
+    assert_eq!(peer(server.show().and_then(only_session)), there);
     moves_from_here(&lan, &caller, INNER.1, INNER.0);
     agrees_with_kernel(&caller, &client);
     agree(
@@ -164,15 +213,18 @@ fn guest_calls_user_space(ppp: &str) {
     server.stop().expect("a good end");
 }
 
-fn user_space_calls_guest(ppp: &str) {
+fn user_space_calls_guest(ppp: &str, outer: Outer) {
     let lan = Lan::new().expect("a network");
     let called = guest(&lan, 2);
-    let server = GuestDaemon::serve(&called, &serve("linux", called.address, ppp)).expect("a server");
-    let configuration = connect("user", called.address, OWN);
+    let [here, there] = outer.addresses(&lan, &called);
+    let server = GuestDaemon::serve(&called, &serve("linux", there, ppp)).expect("a server");
+    let configuration = connect("user", there, OWN);
     let client =
         Daemon::start(&lan.here, &["connect", "-c", "FILE", "peer"], &configuration).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
+    assert_eq!(peer(client.show().and_then(only_session)), there);
+    assert_eq!(peer(server.session()), here);
     moves_from_here(&lan, &called, INNER.0, INNER.1);
     agrees_with_kernel(&called, &server);
     agree(

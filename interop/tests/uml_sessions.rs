@@ -11,7 +11,7 @@ mod guests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use guests::*;
 use interop::PATIENCE;
@@ -273,7 +273,7 @@ fn uml_guest_calls_guest_over_ipv6_with_pppd() {
 fn guest_calls_guest_over_ipv6(ppp: &str) {
     let lan = Lan::new().expect("a network");
     let [caller, called] = [2, 3].map(|host| guest(&lan, host));
-    let [_, there] = [&caller, &called].map(over_ipv6);
+    let [_, there] = [&caller, &called].map(guest_over_ipv6);
     let server = GuestDaemon::serve(&called, &serve("linux", there, ppp)).expect("a server");
     let client = GuestDaemon::connect(&caller, &connect("linux", there, ppp)).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
@@ -289,13 +289,6 @@ fn guest_calls_guest_over_ipv6(ppp: &str) {
     client.stop().expect("a good end");
     down(|wanted| server.told(wanted)).expect("the server is told");
     server.stop().expect("a good end");
-}
-
-/// Gives a guest an IPv6 address.
-fn over_ipv6(guest: &Uml) -> Ipv6Addr {
-    let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, guest.host.into());
-    guest.run(&format!("ip address add {address}/64 dev vec0 nodad")).expect("an address");
-    address
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use interop::PATIENCE;
 use interop::guest::{GuestDaemon, in_words_of_proc, proc_sessions};
@@ -46,6 +46,24 @@ pub(crate) fn guest(lan: &Lan, host: u8) -> Uml {
     guest.file("secrets", &format!("\"{user}\" * \"{password}\" *\n")).expect("a file");
     guest.run("install -m 600 /host/secrets /etc/ppp/chap-secrets").expect("its secrets");
     guest
+}
+
+/// Gives a guest an IPv6 address.
+pub(crate) fn guest_over_ipv6(guest: &Uml) -> IpAddr {
+    let address = ipv6(guest.host);
+    guest.run(&format!("ip address add {address}/64 dev vec0 nodad")).expect("an address");
+    address
+}
+
+/// Gives the namespace of the bridge an IPv6 address.
+pub(crate) fn here_over_ipv6(lan: &Lan) -> IpAddr {
+    let address = ipv6(1);
+    lan.here.run(&format!("ip address add {address}/64 dev br0 nodad")).expect("an address");
+    address
+}
+
+fn ipv6(host: u8) -> IpAddr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host.into()).into()
 }
 
 /// A server that notices within 5 s that its peer is gone, and that has one address to give.
