@@ -301,9 +301,12 @@ fn ipv6(ppp: &str) {
     server.stop().expect("a good end");
 }
 
-/// What the peer is told when pppd is killed. A cause of RFC 3145 is not among it: PPP has not ended by its rules.
+/// What the peer is told when pppd is killed: an error, and a cause by RFC 3145, which has none for what does not end by
+/// its rules.
 const KILLED: &str = "Result Code (1): CDN 2: call disconnected for the reason indicated in the error code; error 4: \
-                      insufficient resources to handle this operation now; it says: PPP has failed";
+                      insufficient resources to handle this operation now; it says: PPP has failed\n\
+                      PPP Disconnect Cause Code (46): PPP disconnect cause 0: no information available, direction 0: \
+                      global error";
 
 /// Result and causes of the CDN that a daemon hears.
 fn cdn(daemon: &Daemon<'_>) -> String {
