@@ -199,6 +199,13 @@ fn guest_calls_user_space(ppp: &str, outer: Outer) {
     let client = GuestDaemon::connect(&caller, &connect("linux", here, ppp)).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
+    let user = client.told(|notice| match notice {
+        Notice::SessionUp { user, .. } => Some(user.clone()),
+        _ => None,
+    });
+    assert_eq!(user.expect("the client is told").as_deref(), Some(SETTINGS.user.0));
+    let shown = client.session().expect("a session").ppp.expect("PPP").user;
+    assert_eq!(shown.as_deref(), Some(SETTINGS.user.0));
     assert_eq!(peer(client.session()), here);
     assert_eq!(peer(server.show().and_then(only_session)), there);
     moves_from_here(&lan, &caller, INNER.1, INNER.0);
