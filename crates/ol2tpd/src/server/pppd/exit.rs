@@ -183,7 +183,10 @@ mod tests {
     fn a_signal_and_the_last_words_are_told() {
         let (cause, killed) = ending(&Ok(ExitStatus::from_raw(9)), "");
         assert_eq!((cause.result, cause.error), (CdnResult::GENERAL_ERROR, Some(ErrorCode::RESOURCES)));
-        assert_eq!(cause.ppp.map(|ppp| (ppp.code, ppp.direction)), Some((CauseCode::NONE, Direction::GLOBAL)));
+        assert_eq!(
+            cause.ppp.map(|ppp| (ppp.code, ppp.direction)),
+            Some((CauseCode::NONE, Direction::GLOBAL))
+        );
         assert_eq!(killed.why, "pppd failed: signal: 9 (SIGKILL)");
         let (_, wrong) = ending(&Ok(ExitStatus::from_raw(2 << 8)), "pppd: unrecognized option 'nonsense'");
         assert_eq!(
