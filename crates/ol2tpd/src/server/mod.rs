@@ -454,13 +454,13 @@ impl<'a> Reactor<'a> {
                 }
                 Reason::Frame(ids) => {
                     self.frame_received(now, ids, &datagram);
-                    // It may have been PAP's password.
-                    datagram.zeroize();
                 }
                 Reason::Gone(ids) => self.driver_session_gone(now, ids),
                 // The driver has counted them.
                 Reason::Short | Reason::Version | Reason::UnknownSession => {}
             }
+            // It may have been PAP's password, from the peer or in its LAC's words.
+            datagram.zeroize();
         }
     }
 
