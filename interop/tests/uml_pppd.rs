@@ -421,6 +421,32 @@ fn uml_pppd_waits_for_ever() {
 }
 
 #[test]
+fn uml_pppd_has_few_strangers() {
+    let lan = Lan::new().expect("a network");
+    let [caller, called] = [2, 3].map(|host| guest(&lan, host));
+    // Nobody knows a secret, and nobody begins with LCP: the first caller never logs in.
+    let strange =
+        |configuration: String| configuration.replace(COMMON, "ipv6 = false\n").replace(IMPATIENT, "");
+    let silent = PPPD.replace("debug", "silent\", \"debug") + "authentication-time = \"1h\"\n";
+    let few = "[limits]\npppd-logins = 1\n[peer.any]\n";
+    let configuration = strange(serve("linux", called.address, &silent)).replace("[peer.any]\n", few);
+    let server = GuestDaemon::serve(&called, &configuration).expect("a server");
+    let configuration = strange(connect("linux", called.address, &silent));
+    let first = GuestDaemon::connect(&caller, &configuration).expect("a client");
+    server.job().find(PATIENCE, with("using channel")).expect("its pppd runs");
+    let configuration = strange(connect("user", called.address, OWN));
+    let arguments = ["connect", "-c", "FILE", "peer", "--trace"];
+    let second = Daemon::start(&lan.here, &arguments, &configuration).expect("a client");
+    let why = "there are too many callers already who have not logged in yet";
+    assert!(cdn(&second).ends_with(&format!("it says: {why}")), "{}", cdn(&second));
+    let told = down(|wanted| second.told(wanted)).expect("it is told");
+    assert!(told.contains(why), "{told}");
+    second.ends(Code::Refused).expect("its end");
+    first.stop().expect("a good end");
+    server.stop().expect("a good end");
+}
+
+#[test]
 fn uml_pppd_runs_scripts_and_hides_the_password() {
     let lan = Lan::new().expect("a network");
     let caller = guest(&lan, 2);
