@@ -136,7 +136,7 @@ fn proxy(bits: u8) -> Proxy {
         authen_name: Some(b"user".to_vec()),
         authen_challenge: Some(vec![1; 16]),
         authen_id: Some(bits),
-        authen_response: Some(vec![2; if method == Method::MsChapV2 { 49 } else { 16 }]),
+        authen_response: Some(vec![2; if method == Method::MsChapV2 { 49 } else { 16 }].into()),
         ..Proxy::default()
     }
 }

@@ -44,7 +44,7 @@ impl Kl2tpd {
                 io::Error::new(error.kind(), format!("setpriv: {error}: apt-get install util-linux"))
             })?;
         // The pipe is closed behind it, and holds all of it.
-        child.stdin.take().expect("piped").write_all(configuration(peer).as_bytes())?;
+        child.stdin.take().expect("piped").write_all(configuration(peer, &[""]).as_bytes())?;
         let mut stderr = child.stderr.take().expect("piped");
         let (sender, log) = mpsc::channel();
         thread::spawn(move || {
@@ -90,7 +90,7 @@ impl Drop for Kl2tpd {
 /// Errors: the program is not there.
 pub fn start_on(host: &Host, peer: SocketAddr) -> io::Result<Process> {
     let mut process = host.start("kl2tpd", &command()?)?;
-    process.write(&configuration(peer))?;
+    process.write(&configuration(peer, &[""]))?;
     process.close();
     Ok(process)
 }
@@ -102,11 +102,15 @@ fn command() -> io::Result<Command> {
     Ok(command)
 }
 
-fn configuration(peer: SocketAddr) -> String {
-    format!(
+/// A tunnel, with a session for each of these lines.
+fn configuration(peer: SocketAddr, sessions: &[&str]) -> String {
+    let tunnel = format!(
         "[tunnel.t1]\npeer = \"{peer}\"\nversion = \"l2tpv2\"\nencap = \"udp\"\nhost_name = \"{HOST_NAME}\"\n\
-         tid = {TUNNEL}\n[tunnel.t1.session.s1]\npseudowire = \"ppp\"\n"
-    )
+         tid = {TUNNEL}\n"
+    );
+    let session =
+        |(n, line): (usize, &&str)| format!("[tunnel.t1.session.s{n}]\npseudowire = \"ppp\"\n{line}\n");
+    tunnel + &sessions.iter().enumerate().map(session).collect::<String>()
 }
 
 /// Its tunnel id.
@@ -125,13 +129,21 @@ pub struct WithPppd<'a> {
 }
 
 impl<'a> WithPppd<'a> {
-    /// One that opens a tunnel with a session to `peer`. Its pppd answers CHAP and MS-CHAPv2.
-    pub fn start(lan: &Lan, guest: &'a Uml, peer: SocketAddr, user: (&str, &str)) -> io::Result<Self> {
+    /// One that opens a tunnel to `peer` with so many sessions, each with a pppd of its own, which answers CHAP and
+    /// MS-CHAPv2.
+    pub fn start(
+        lan: &Lan,
+        guest: &'a Uml,
+        peer: SocketAddr,
+        user: (&str, &str),
+        sessions: usize,
+    ) -> io::Result<Self> {
         let (user, password) = user;
         guest.file("tunnel.pl", include_str!("tunnel.pl"))?;
         let pppd = format!("noauth debug mtu 1400 mru 1400 user {user} logfile /run/pppd.log\n");
         guest.file("pppd", &pppd)?;
-        guest.file("kl2tpd.toml", &(configuration(peer) + "pppd_args = \"/host/pppd\"\n"))?;
+        let sessions = vec!["pppd_args = \"/host/pppd\""; sessions];
+        guest.file("kl2tpd.toml", &configuration(peer, &sessions))?;
         guest.file("chap-secrets", &format!("\"{user}\" * \"{password}\" *\n"))?;
         guest.run("install -m 600 /host/chap-secrets /etc/ppp && : >/run/pppd.log")?;
 

@@ -233,7 +233,7 @@ fn line() -> Connected {
             authen_name: Some(b"alice@example".into()),
             authen_challenge: Some(vec![9; 16]),
             authen_id: Some(42),
-            authen_response: Some(vec![7; 16]),
+            authen_response: Some(vec![7; 16].into()),
         })),
         other_avps: OtherAvps::default(),
     }

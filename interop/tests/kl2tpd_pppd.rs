@@ -55,7 +55,7 @@ fn configuration(auth: &str) -> String {
 /// A session through which data flows both ways.
 fn up<'a>(lan: &Lan, guest: &'a Uml, server: &Daemon) -> WithPppd<'a> {
     let peer = SocketAddr::from((HERE, 1701));
-    let client = WithPppd::start(lan, guest, peer, ("alice", "wonderland")).expect("kl2tpd");
+    let client = WithPppd::start(lan, guest, peer, ("alice", "wonderland"), 1).expect("kl2tpd");
     let (here, there) = INNER;
     let ipv4 = |notice: &Notice| match notice {
         Notice::SessionUp { local, .. } => (*local == here).then_some(()),

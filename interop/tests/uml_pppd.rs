@@ -8,7 +8,8 @@
 
 mod guests;
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use guests::*;
 use interop::PATIENCE;
@@ -16,9 +17,11 @@ use interop::daemon::Daemon;
 use interop::guest::{GuestDaemon, nothing_left, only_session, proc_sessions};
 use interop::lan::{HERE, Lan};
 use interop::log::with;
+use interop::uml::Uml;
 use interop::xl2tpd::{INNER, Xl2tpd};
 use ol2tp::exit::Code;
 use ol2tpd::Notice;
+use ol2tpd::control::SessionView;
 
 #[test]
 fn uml_guest_calls_guest() {
@@ -52,22 +55,42 @@ fn uml_xl2tpd_calls_guest_with_pppd() {
 
 #[test]
 fn uml_guest_calls_user_space() {
-    guest_calls_user_space(OWN);
+    guest_calls_user_space(OWN, Outer::Ipv4);
 }
 
 #[test]
 fn uml_guest_calls_user_space_with_pppd() {
-    guest_calls_user_space(PPPD);
+    guest_calls_user_space(PPPD, Outer::Ipv4);
+}
+
+#[test]
+fn uml_guest_calls_user_space_over_ipv6() {
+    guest_calls_user_space(OWN, Outer::Ipv6);
+}
+
+#[test]
+fn uml_guest_calls_user_space_over_ipv6_with_pppd() {
+    guest_calls_user_space(PPPD, Outer::Ipv6);
 }
 
 #[test]
 fn uml_user_space_calls_guest() {
-    user_space_calls_guest(OWN);
+    user_space_calls_guest(OWN, Outer::Ipv4);
 }
 
 #[test]
 fn uml_user_space_calls_guest_with_pppd() {
-    user_space_calls_guest(PPPD);
+    user_space_calls_guest(PPPD, Outer::Ipv4);
+}
+
+#[test]
+fn uml_user_space_calls_guest_over_ipv6() {
+    user_space_calls_guest(OWN, Outer::Ipv6);
+}
+
+#[test]
+fn uml_user_space_calls_guest_over_ipv6_with_pppd() {
+    user_space_calls_guest(PPPD, Outer::Ipv6);
 }
 
 #[test]
@@ -145,13 +168,46 @@ fn xl2tpd_calls_guest(ppp: &str) {
     server.stop().expect("a good end");
 }
 
-fn guest_calls_user_space(ppp: &str) {
+/// What tunnels go over.
+#[derive(Clone, Copy)]
+enum Outer {
+    Ipv4,
+    Ipv6,
+}
+
+impl Outer {
+    /// The addresses of here and of a guest.
+    fn addresses(self, lan: &Lan, guest: &Uml) -> [IpAddr; 2] {
+        match self {
+            Self::Ipv4 => [HERE.into(), guest.address.into()],
+            Self::Ipv6 => [here_over_ipv6(lan), guest_over_ipv6(guest)],
+        }
+    }
+}
+
+/// Where the other end of a session's tunnel is.
+fn peer(session: io::Result<SessionView>) -> IpAddr {
+    let peer: SocketAddr = session.expect("a session").peer.parse().expect("an address");
+    peer.ip()
+}
+
+fn guest_calls_user_space(ppp: &str, outer: Outer) {
     let lan = Lan::new().expect("a network");
     let caller = guest(&lan, 2);
-    let server = Daemon::serve(&lan.here, &serve("user", HERE, OWN)).expect("a server");
-    let client = GuestDaemon::connect(&caller, &connect("linux", HERE, ppp)).expect("a client");
+    let [here, there] = outer.addresses(&lan, &caller);
+    let server = Daemon::serve(&lan.here, &serve("user", here, OWN)).expect("a server");
+    let client = GuestDaemon::connect(&caller, &connect("linux", here, ppp)).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
+    let user = client.told(|notice| match notice {
+        Notice::SessionUp { user, .. } => Some(user.clone()),
+        _ => None,
+    });
+    assert_eq!(user.expect("the client is told").as_deref(), Some(SETTINGS.user.0));
+    let shown = client.session().expect("a session").ppp.expect("PPP").user;
+    assert_eq!(shown.as_deref(), Some(SETTINGS.user.0));
+    assert_eq!(peer(client.session()), here);
+    assert_eq!(peer(server.show().and_then(only_session)), there);
     moves_from_here(&lan, &caller, INNER.1, INNER.0);
     agrees_with_kernel(&caller, &client);
     agree(
@@ -164,15 +220,18 @@ fn guest_calls_user_space(ppp: &str) {
     server.stop().expect("a good end");
 }
 
-fn user_space_calls_guest(ppp: &str) {
+fn user_space_calls_guest(ppp: &str, outer: Outer) {
     let lan = Lan::new().expect("a network");
     let called = guest(&lan, 2);
-    let server = GuestDaemon::serve(&called, &serve("linux", called.address, ppp)).expect("a server");
-    let configuration = connect("user", called.address, OWN);
+    let [here, there] = outer.addresses(&lan, &called);
+    let server = GuestDaemon::serve(&called, &serve("linux", there, ppp)).expect("a server");
+    let configuration = connect("user", there, OWN);
     let client =
         Daemon::start(&lan.here, &["connect", "-c", "FILE", "peer"], &configuration).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
+    assert_eq!(peer(client.show().and_then(only_session)), there);
+    assert_eq!(peer(server.session()), here);
     moves_from_here(&lan, &called, INNER.0, INNER.1);
     agrees_with_kernel(&called, &server);
     agree(
@@ -249,9 +308,12 @@ fn ipv6(ppp: &str) {
     server.stop().expect("a good end");
 }
 
-/// What the peer is told when pppd is killed. A cause of RFC 3145 is not among it: PPP has not ended by its rules.
+/// What the peer is told when pppd is killed: an error, and a cause by RFC 3145, which has none for what does not end by
+/// its rules.
 const KILLED: &str = "Result Code (1): CDN 2: call disconnected for the reason indicated in the error code; error 4: \
-                      insufficient resources to handle this operation now; it says: PPP has failed";
+                      insufficient resources to handle this operation now; it says: PPP has failed\n\
+                      PPP Disconnect Cause Code (46): PPP disconnect cause 0: no information available, direction 0: \
+                      global error";
 
 /// Result and causes of the CDN that a daemon hears.
 fn cdn(daemon: &Daemon<'_>) -> String {
@@ -355,6 +417,32 @@ fn uml_pppd_waits_for_ever() {
     let why = down(|wanted| server.told(wanted)).expect("the server has enough");
     assert_eq!(why, "pppd has no addresses in time (authentication-time)");
     client.ends(Code::Refused).expect("it is told");
+    server.stop().expect("a good end");
+}
+
+#[test]
+fn uml_pppd_has_few_strangers() {
+    let lan = Lan::new().expect("a network");
+    let [caller, called] = [2, 3].map(|host| guest(&lan, host));
+    // Nobody knows a secret, and nobody begins with LCP: the first caller never logs in.
+    let strange =
+        |configuration: String| configuration.replace(COMMON, "ipv6 = false\n").replace(IMPATIENT, "");
+    let silent = PPPD.replace("debug", "silent\", \"debug") + "authentication-time = \"1h\"\n";
+    let few = "[limits]\npppd-logins = 1\n[peer.any]\n";
+    let configuration = strange(serve("linux", called.address, &silent)).replace("[peer.any]\n", few);
+    let server = GuestDaemon::serve(&called, &configuration).expect("a server");
+    let configuration = strange(connect("linux", called.address, &silent));
+    let first = GuestDaemon::connect(&caller, &configuration).expect("a client");
+    server.job().find(PATIENCE, with("using channel")).expect("its pppd runs");
+    let configuration = strange(connect("user", called.address, OWN));
+    let arguments = ["connect", "-c", "FILE", "peer", "--trace"];
+    let second = Daemon::start(&lan.here, &arguments, &configuration).expect("a client");
+    let why = "there are too many callers already who have not logged in yet";
+    assert!(cdn(&second).ends_with(&format!("it says: {why}")), "{}", cdn(&second));
+    let told = down(|wanted| second.told(wanted)).expect("it is told");
+    assert!(told.contains(why), "{told}");
+    second.ends(Code::Refused).expect("its end");
+    first.stop().expect("a good end");
     server.stop().expect("a good end");
 }
 

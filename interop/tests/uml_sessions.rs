@@ -1,5 +1,5 @@
-//! `ol2tp` on Linux' own PPPoL2TP with several tunnels and sessions in one daemon, over IPv6, and the choice of the
-//! driver.
+//! `ol2tp` on Linux' own PPPoL2TP with several tunnels and sessions in one daemon, several sessions in one tunnel, over
+//! IPv6, and the choice of the driver.
 //!
 //! ```text
 //!   guest 2 ── br0 ── guest 3
@@ -11,12 +11,15 @@ mod guests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use guests::*;
+use interop::PATIENCE;
 use interop::daemon::Daemon;
 use interop::guest::{GuestDaemon, in_words_of_proc, proc_sessions};
+use interop::kl2tpd::WithPppd;
 use interop::lan::{HERE, Lan};
+use interop::log::with;
 use interop::uml::Uml;
 use interop::xl2tpd::INNER;
 use ol2tpd::Notice;
@@ -110,6 +113,102 @@ fn calls_several(ppp: &str) {
     }
 }
 
+#[test]
+fn uml_serves_two_in_one_tunnel() {
+    serves_two_in_one_tunnel(OWN);
+}
+
+#[test]
+fn uml_serves_two_in_one_tunnel_with_pppd() {
+    serves_two_in_one_tunnel(PPPD);
+}
+
+/// Two sessions in one tunnel of kl2tpd's: each has its numbers, the end of one leaves the other, and that of the
+/// tunnel ends it.
+fn serves_two_in_one_tunnel(ppp: &str) {
+    let lan = Lan::new().expect("a network");
+    let [caller, called] = [2, 3].map(|host| guest(&lan, host));
+    let (local, remote) = INNER;
+    let configuration = serve("linux", called.address, ppp).replace(&remote.to_string(), POOL);
+    // kl2tpd knows no secret. What a slow machine says late is no reason to end anything here.
+    let configuration = configuration.replace(COMMON, "ipv6 = false\n").replace(IMPATIENT, "");
+    let server = GuestDaemon::serve(&called, &configuration).expect("a server");
+    let peer = (called.address, 1701).into();
+    let client = WithPppd::start(&lan, &caller, peer, SETTINGS.user, 2).expect("kl2tpd");
+    let first = remote_but(&server, local, None);
+    let remotes = [first, remote_but(&server, local, Some(first))];
+    for remote in remotes {
+        let told = format!("local  IP address {remote}");
+        client.pppd.find(PATIENCE, with(&told)).expect("its pppd is told");
+    }
+    let report = server.show().expect("a report");
+    let tunnel = match &report.tunnels.expect("tunnels")[..] {
+        [tunnel] => tunnel.tunnel_id,
+        tunnels => panic!("not one tunnel: {tunnels:?}"),
+    };
+    assert_eq!(interfaces(&called, &server).into_keys().collect::<Vec<_>>(), sorted(remotes));
+    let ids = remotes.map(|remote| session_with(&server, remote));
+    for n in [0, 1] {
+        let before = ids.map(|id| [octets(&called, 1, id), octets(&caller, 3, id)]);
+        // Both sessions lead to that address.
+        echoes_through(&caller, remotes[n], local);
+        let after = ids.map(|id| [octets(&called, 1, id), octets(&caller, 3, id)]);
+        for end in [0, 1] {
+            let more = [0, 1].map(|n| after[n][end] - before[n][end]);
+            // There and back; the other one has LCP's echoes, if anything.
+            assert!(more[n] > 2 * 20 * 1000 && more[1 - n] < 1000, "session {n}, end {end}: {more:?}");
+        }
+    }
+    server.disconnect(&format!("--tunnel {tunnel} --session {}", ids[0])).expect("it is there");
+    down(|wanted| server.told(wanted)).expect("the server is told");
+    client.pppd.find(PATIENCE, with("Connection terminated.")).expect("its pppd is told");
+    assert_eq!(interfaces(&called, &server).into_keys().collect::<Vec<_>>(), [remotes[1]]);
+    echoes_through(&caller, remotes[1], local);
+    let mark = server.mark();
+    client.kl2tpd.signal("INT").expect("it runs");
+    down(|wanted| server.told_from(mark, wanted)).expect("the server is told");
+    let tunnel_down = |notice: &Notice| matches!(notice, Notice::TunnelDown { .. }).then_some(());
+    server.told_from(mark, tunnel_down).expect("the server is told");
+    client.gone().expect("pppd ends");
+    server.stop().expect("a good end");
+}
+
+/// Other than this one, an address that a server has given.
+fn remote_but(server: &GuestDaemon<'_>, ours: Ipv4Addr, other: Option<Ipv4Addr>) -> Ipv4Addr {
+    let remote = server.told(|notice| match notice {
+        Notice::SessionUp { local, remote: IpAddr::V4(remote), .. } => {
+            (*local == ours && Some(*remote) != other).then_some(*remote)
+        }
+        _ => None,
+    });
+    remote.expect("the server is told")
+}
+
+/// The server's id of the session with this address at its other end.
+fn session_with(server: &GuestDaemon<'_>, remote: Ipv4Addr) -> u16 {
+    let sessions = server.show().expect("a report").sessions.expect("sessions");
+    let has = |session: &&SessionView| {
+        session.ppp.as_ref().is_some_and(|ppp| ppp.remote.contains(&IpAddr::V4(remote)))
+    };
+    sessions.iter().find(has).expect("its session").session_id
+}
+
+/// What the kernel of a guest has sent and received of the session that has this id at this place of the four.
+fn octets(guest: &Uml, place: usize, id: u16) -> u64 {
+    let sessions = proc_sessions(guest).expect("procfs");
+    let session = sessions.iter().find(|session| session.ids[place] == id).expect("the session");
+    session.counters[1] + session.counters[4]
+}
+
+/// Twenty long echoes out of the interface that has this address.
+fn echoes_through(guest: &Uml, from: Ipv4Addr, to: Ipv4Addr) {
+    let addresses = guest.run("ip -o -4 address show").expect("addresses");
+    let line =
+        addresses.lines().find(|line| line.contains(&format!(" inet {from} "))).expect("its interface");
+    let interface = line.split_whitespace().nth(1).expect("a name");
+    guest.run(&format!("ping -q -c 20 -i 0.1 -W 5 -s 1000 -I {interface} {to}")).expect("echoes");
+}
+
 fn sorted<const N: usize>(mut addresses: [Ipv4Addr; N]) -> [Ipv4Addr; N] {
     addresses.sort();
     addresses
@@ -175,7 +274,7 @@ fn uml_guest_calls_guest_over_ipv6_with_pppd() {
 fn guest_calls_guest_over_ipv6(ppp: &str) {
     let lan = Lan::new().expect("a network");
     let [caller, called] = [2, 3].map(|host| guest(&lan, host));
-    let [_, there] = [&caller, &called].map(over_ipv6);
+    let [_, there] = [&caller, &called].map(guest_over_ipv6);
     let server = GuestDaemon::serve(&called, &serve("linux", there, ppp)).expect("a server");
     let client = GuestDaemon::connect(&caller, &connect("linux", there, ppp)).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
@@ -193,13 +292,6 @@ fn guest_calls_guest_over_ipv6(ppp: &str) {
     server.stop().expect("a good end");
 }
 
-/// Gives a guest an IPv6 address.
-fn over_ipv6(guest: &Uml) -> Ipv6Addr {
-    let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, guest.host.into());
-    guest.run(&format!("ip address add {address}/64 dev vec0 nodad")).expect("an address");
-    address
-}
-
 #[test]
 fn uml_auto_is_the_kernels_driver() {
     let lan = Lan::new().expect("a network");
@@ -213,6 +305,8 @@ fn uml_auto_is_the_kernels_driver() {
     assert_eq!(told.expect("it is told"), ("linux".into(), why.into()));
     let driver = server.show().expect("a report").driver.expect("a driver");
     assert_eq!((&*driver.name, &*driver.why), ("linux", why));
+    let ignored = "the kernel's driver does not do `mss-clamp`, which is wanted for [peer.any]";
+    server.job().find(PATIENCE, with(ignored)).expect("it is said");
     let text = server.show_text().expect("a report");
     assert_eq!(text.lines().last(), Some(&*format!("driver linux: {why}")), "{text}");
     server.stop().expect("a good end");

@@ -209,10 +209,12 @@ impl Connected {
                 &proxy.last_received_lcp,
                 &proxy.authen_name,
                 &proxy.authen_challenge,
-                &proxy.authen_response,
             ]
+            .map(Option::as_ref)
+            .into_iter()
+            .chain([proxy.authen_response.as_deref()])
         });
-        short(proxy.chain([&self.private_group]).map(Option::as_ref))
+        short(proxy.chain([self.private_group.as_ref()]))
     }
 
     /// Speeds as they are sent: never 0 (DrayTek), the second only if it differs (RFC 2661 §4.4.4).
@@ -238,7 +240,7 @@ impl Connected {
             proxy_authen_name: octets(&proxy.authen_name),
             proxy_authen_challenge: octets(&proxy.authen_challenge),
             proxy_authen_id: proxy.authen_id.map(ProxyAuthenId),
-            proxy_authen_response: proxy.authen_response.as_deref().map(Private),
+            proxy_authen_response: proxy.authen_response.as_ref().map(|response| Private(response)),
             ..iccn
         }
     }
@@ -258,7 +260,7 @@ impl Connected {
             authen_name: owned(iccn.proxy_authen_name),
             authen_challenge: owned(iccn.proxy_authen_challenge),
             authen_id: iccn.proxy_authen_id.map(|id| id.0),
-            authen_response: iccn.proxy_authen_response.map(|response| response.to_vec()),
+            authen_response: iccn.proxy_authen_response.map(|response| response.to_vec().into()),
         };
         Self {
             tx_bps: iccn.tx_connect_speed.0,

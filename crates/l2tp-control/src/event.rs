@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use l2tp_data::id::{SessionId, TunnelId};
+use zeroize::Zeroizing;
 
 use super::error::Error;
 use super::wire::{
@@ -301,8 +302,8 @@ pub struct Proxy {
     pub authen_challenge: Option<Vec<u8>>,
     /// Proxy Authen ID.
     pub authen_id: Option<u8>,
-    /// Proxy Authen Response: with PAP, the password.
-    pub authen_response: Option<Vec<u8>>,
+    /// Proxy Authen Response: with PAP, the password. Wiped from memory when dropped.
+    pub authen_response: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Without the response, which may be a password.

@@ -133,7 +133,7 @@ fn the_line_is_described_by_the_lac_with_what_it_has_negotiated() {
             authen_name: Some(b"alice@example".into()),
             authen_challenge: Some(vec![9; 16]),
             authen_id: Some(42),
-            authen_response: Some(vec![7; 16]),
+            authen_response: Some(vec![7; 16].into()),
         })),
         other_avps: OtherAvps::default(),
     };
@@ -155,7 +155,7 @@ fn a_line_without_more_has_no_more() {
 
 #[test]
 fn a_password_is_not_printed() {
-    let proxy = Proxy { authen_response: Some(b"hunter2".into()), ..Proxy::default() };
+    let proxy = Proxy { authen_response: Some(b"hunter2".to_vec().into()), ..Proxy::default() };
     let line = Connected { proxy: Some(Box::new(proxy)), ..Connected::default() };
     assert!(!format!("{line:?}").contains("hunter2") && !format!("{line:?}").contains("104"));
 }

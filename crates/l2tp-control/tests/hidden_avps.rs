@@ -66,7 +66,7 @@ fn what_was_hidden_comes_out_at_the_other_end() {
     let connected = Connected {
         proxy: Some(Box::new(Proxy {
             authen_name: Some(b"alice".into()),
-            authen_response: Some(b"hunter2".into()),
+            authen_response: Some(b"hunter2".to_vec().into()),
             ..Proxy::default()
         })),
         ..Connected::default()

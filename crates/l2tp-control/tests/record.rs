@@ -69,7 +69,7 @@ fn record(secrets: Secrets) -> Vec<u8> {
         authen_type: Some(AuthenType::PAP),
         authen_name: Some(b"subscriber".to_vec()),
         authen_id: Some(1),
-        authen_response: Some(b"password".to_vec()),
+        authen_response: Some(b"password".to_vec().into()),
         ..Proxy::default()
     };
     let connected = Connected { proxy: Some(Box::new(proxy)), ..Connected::default() };

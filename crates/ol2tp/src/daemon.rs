@@ -75,6 +75,10 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     if let Some(user) = not_user.filter(|_| driver.name() == "user") {
         return Err(Failure::cannot(format!("{user}; but {why}")));
     }
+    // Settings for that driver alone have been told so already.
+    if driver.name() == "linux" && settings.driver != DriverKind::Linux {
+        settings.ignored_by_linux().iter().for_each(|text| warn!("{text}"));
+    }
     Ok(Started { driver, why, control, advertiser })
 }
 

@@ -91,7 +91,7 @@ pub enum Notice {
         tunnel_id: u16,
         /// Our session id.
         session_id: u16,
-        /// Who is at the other end, if the peer said.
+        /// The user: who is at the other end, if the peer said, or who we are to the peer.
         user: Option<String>,
         /// The interface.
         interface: String,
@@ -144,7 +144,7 @@ pub enum Notice {
         tunnel_id: u16,
         /// Our session id.
         session_id: u16,
-        /// Who was at the other end, if that is known.
+        /// The user, as in [`SessionUp`](Self::SessionUp).
         user: Option<String>,
         /// Why.
         why: String,

@@ -5,6 +5,8 @@ use core::num::NonZeroU64;
 use core::time::Duration;
 use core::{fmt, str};
 
+use zeroize::Zeroizing;
+
 use super::auth::Secret;
 use super::protocol::Protocol;
 
@@ -223,8 +225,8 @@ pub struct Proxy {
     pub authen_challenge: Option<Vec<u8>>,
     /// The Identifier of that exchange.
     pub authen_id: Option<u8>,
-    /// The peer's response: with PAP, the password.
-    pub authen_response: Option<Vec<u8>>,
+    /// The peer's response: with PAP, the password. Wiped from memory when dropped.
+    pub authen_response: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Without the response, which may be a password.

@@ -71,7 +71,7 @@ pub(crate) fn adopt(cx: &mut Context<'_>, proxy: &Proxy) -> Result<Lcp, Mismatch
 /// The proof that the peer has given the LAC.
 pub(crate) fn proof(method: Method, proxy: &Proxy) -> Option<Request> {
     let (name, id) = (proxy.authen_name.as_deref()?, proxy.authen_id?);
-    let response = proxy.authen_response.as_deref()?;
+    let response: &[u8] = proxy.authen_response.as_ref()?;
     let challenge = proxy.authen_challenge.as_deref().unwrap_or_default();
     if name.len().max(response.len()).max(challenge.len()) > LONGEST {
         return None;
@@ -129,7 +129,7 @@ impl Records {
             authen_name: Some(name.to_vec()),
             authen_challenge: challenge,
             authen_id: Some(id),
-            authen_response: Some(response),
+            authen_response: Some(response.into()),
             ..proxy
         }
     }

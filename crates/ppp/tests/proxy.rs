@@ -32,7 +32,7 @@ fn with_password(password: &[u8]) -> Proxy {
         authen_type: Some(3),
         authen_name: Some(b"user".to_vec()),
         authen_id: Some(55),
-        authen_response: Some(password.to_vec()),
+        authen_response: Some(password.to_vec().into()),
         ..negotiated(Method::Pap)
     }
 }
@@ -101,7 +101,7 @@ fn a_proof_that_cannot_be_read_is_asked_for_again() {
         authen_name: Some(b"user".to_vec()),
         authen_challenge: Some(vec![7; 16]),
         authen_id: Some(1),
-        authen_response: Some(vec![8; 16]),
+        authen_response: Some(vec![8; 16].into()),
         ..negotiated(Method::ChapMd5)
     };
     assert_eq!(opened(lns(ProxyPolicy::Accept), &good).1, []);
@@ -112,7 +112,7 @@ fn a_proof_that_cannot_be_read_is_asked_for_again() {
         Proxy { authen_id: None, ..good.clone() },
         Proxy { authen_challenge: None, ..good.clone() },
         Proxy { authen_challenge: Some(vec![7; 256]), ..good.clone() },
-        Proxy { authen_response: Some(vec![8; 17]), ..good.clone() },
+        Proxy { authen_response: Some(vec![8; 17].into()), ..good.clone() },
         Proxy { authen_name: Some(vec![8; 256]), ..good },
     ] {
         let (mut bench, sent) = opened(lns(ProxyPolicy::Accept), &bad);
@@ -246,4 +246,10 @@ fn a_relayed_proof_is_what_the_peer_sent() {
     assert!(matches!(request.proof, Proof::MsChapV2 { .. }));
     assert!(matches!(request.verify(b"pass"), Verdict::Accept { authenticator_response: Some(_), .. }));
     assert!(matches!(request.verify(b"past"), Verdict::Reject { .. }));
+}
+
+#[test]
+fn a_password_is_not_printed() {
+    let text = format!("{:?}", with_password(b"hush"));
+    assert!(!text.contains("hush") && !text.contains("104"), "{text}");
 }

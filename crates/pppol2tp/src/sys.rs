@@ -1,5 +1,5 @@
 //! The system calls that no safe library offers: `recvmmsg` and `sendmmsg` with control messages,
-//! socket options by number, the error queue, and the ioctls of TUN.
+//! socket options by number, the error queue, the ioctls of TUN, and a limit for what is started.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::ptr;
 
 use libc::{c_int, c_void};
@@ -35,6 +37,23 @@ pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })?;
     // SAFETY: the kernel has just made `copy`, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Has a program begin with this limit of descriptors (the soft RLIMIT_NOFILE), whatever this process has.
+///
+/// The limit is the process's, so it cannot be lowered here for the moment in which the program starts: other threads
+/// would get no descriptor then. Nor afterwards from here: the program may have looked already.
+pub fn limit_descriptors(command: &mut Command, soft: u64) {
+    let begin = move || {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the kernel writes one `rlimit` to where the pointer leads, which outlives the call.
+        check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+        limit.rlim_cur = soft;
+        // SAFETY: the kernel reads one `rlimit` from where the pointer leads, which outlives the call.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map(drop)
+    };
+    // SAFETY: between fork and exec the closure makes two system calls; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(begin) };
 }
 
 /// `setsockopt` with an `int`.

@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use interop::PATIENCE;
 use interop::guest::{GuestDaemon, in_words_of_proc, proc_sessions};
@@ -24,6 +24,9 @@ pub(crate) const SETTINGS: Settings = Settings {
 /// In `[peer.NAME]` and `[connect.NAME]`.
 pub(crate) const COMMON: &str =
     "secret = \"tunnel secret\"\nsend-sequence = true\nrequire-sequence = true\nipv6 = false\n";
+/// A server that notices within 5 s that its peer is gone.
+pub(crate) const IMPATIENT: &str = "echo-interval = \"1s\"\necho-failures = 5\nhello = \"1s\"\n\
+                                    hello-retransmissions = 2\nretransmissions = 3\n";
 /// How often numbers of both sides are looked at until they agree: what is on its way is counted at one side.
 pub(crate) const LOOKS: u32 = 20;
 
@@ -45,14 +48,31 @@ pub(crate) fn guest(lan: &Lan, host: u8) -> Uml {
     guest
 }
 
+/// Gives a guest an IPv6 address.
+pub(crate) fn guest_over_ipv6(guest: &Uml) -> IpAddr {
+    let address = ipv6(guest.host);
+    guest.run(&format!("ip address add {address}/64 dev vec0 nodad")).expect("an address");
+    address
+}
+
+/// Gives the namespace of the bridge an IPv6 address.
+pub(crate) fn here_over_ipv6(lan: &Lan) -> IpAddr {
+    let address = ipv6(1);
+    lan.here.run(&format!("ip address add {address}/64 dev br0 nodad")).expect("an address");
+    address
+}
+
+fn ipv6(host: u8) -> IpAddr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host.into()).into()
+}
+
 /// A server that notices within 5 s that its peer is gone, and that has one address to give.
 pub(crate) fn serve(driver: &str, address: impl Into<IpAddr>, ppp: &str) -> String {
     let address = address.into();
     let ((local, remote), (user, password)) = (INNER, SETTINGS.user);
     format!(
         "driver = \"{driver}\"\n[[listen]]\naddress = \"{address}\"\n[pool.inner]\nranges = [\"{remote}\"]\n\
-         [peer.any]\n{COMMON}{ppp}auth = [\"mschapv2\"]\npool = \"inner\"\nlocal-address = \"{local}\"\n\
-         echo-interval = \"1s\"\necho-failures = 5\nhello = \"1s\"\nhello-retransmissions = 2\nretransmissions = 3\n\
+         [peer.any]\n{COMMON}{ppp}auth = [\"mschapv2\"]\npool = \"inner\"\nlocal-address = \"{local}\"\n{IMPATIENT}\
          [[user]]\nname = \"{user}\"\npassword = \"{password}\"\n"
     )
 }

@@ -447,7 +447,7 @@ fn proxy(call: &[u8]) -> Proxy {
         authen_type: Some(AuthenType::PAP),
         authen_name: Some(call.to_vec()),
         authen_id: Some(1),
-        authen_response: Some(crate::PASSWORD.to_vec()),
+        authen_response: Some(crate::PASSWORD.to_vec().into()),
         ..Proxy::default()
     }
 }

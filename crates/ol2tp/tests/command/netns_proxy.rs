@@ -43,7 +43,7 @@ fn proxy() -> Proxy {
         authen_name: Some(USER.into()),
         authen_challenge: None,
         authen_id: Some(7),
-        authen_response: Some(PASSWORD.into()),
+        authen_response: Some(Vec::from(PASSWORD).into()),
     }
 }
 

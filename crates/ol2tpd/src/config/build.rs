@@ -110,6 +110,9 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
         }
         _ => {}
     }
+    if driver == DriverKind::Linux {
+        settings.ignored_by_linux().into_iter().for_each(|text| root.warn("driver", text));
+    }
     root.finish();
     settings
 }

@@ -67,7 +67,7 @@ pub(super) fn peers(root: &Section<'_>, ppp_name: &str, pools: &Pools) -> Vec<Pe
     inherit(&mut sections);
     let mut peers: Vec<Peer> = Vec::new();
     for (name, section) in sections {
-        let policy = policy(&section, Some(EMPTY));
+        let policy = answered(&section);
         let peer = Peer {
             name: name.into(),
             host_name: section.own("host-name", text).unwrap_or_else(|| "*".into()).into(),
@@ -102,6 +102,14 @@ fn covers(first: &Peer, second: &Peer) -> bool {
 fn network(node: &Node) -> Read<Network> {
     let prefix: Prefix = parsed(node)?;
     Ok(Network { address: prefix.address, bits: prefix.len })
+}
+
+/// The control connection of those who open it.
+fn answered(section: &Section<'_>) -> Policy {
+    let policy = policy(section, Some(EMPTY));
+    let sccrp_retransmissions =
+        section.get("sccrp-retransmissions", number(0..=30u8)).unwrap_or(policy.sccrp_retransmissions);
+    Policy { sccrp_retransmissions, ..policy }
 }
 
 /// The control connection. `empty`: how long it is kept without a session, unless the file says otherwise.

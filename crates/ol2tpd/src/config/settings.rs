@@ -84,6 +84,24 @@ impl Settings {
         Some(format!("the sessions of peer `{}` share an interface, which is the user driver's", peer.name))
     }
 
+    /// What the kernel's driver ignores of what is wanted, and what to do.
+    pub fn ignored_by_linux(&self) -> Vec<String> {
+        // To pppd it means nothing with any driver.
+        let clamped = |profile: &Profile| profile.mss_clamp && profile.pppd.is_none();
+        let peers = self.peers.iter().filter(|peer| clamped(&peer.profile));
+        let peers = peers.map(|peer| format!("[peer.{}]", peer.name));
+        let dials = self.connect.iter().filter(|dial| clamped(&dial.profile));
+        let tables: Vec<_> = peers.chain(dials.map(|dial| format!("[connect.{}]", dial.name))).collect();
+        let mss_clamp = || {
+            format!(
+                "the kernel's driver does not do `mss-clamp`, which is wanted for {}: let nftables do it (tcp option maxseg \
+                 size set rt mtu) and write `mss-clamp = false`, or use `driver = \"user\"`",
+                tables.join(", ")
+            )
+        };
+        (!tables.is_empty()).then(mss_clamp).into_iter().collect()
+    }
+
     /// Why the driver in user space cannot do what is wanted, if it cannot.
     pub fn not_for_user(&self) -> Option<String> {
         let peers = self.peers.iter().map(|peer| (&peer.profile, "peer"));

@@ -88,6 +88,7 @@ impl Settings {
         for peer in &self.peers {
             let network = peer.network.map(|network| format!("{}/{}", network.address, network.bits));
             let mut keys = vec![("host-name", value(&*peer.host_name)), ("network", optional(network))];
+            keys.push(("sccrp-retransmissions", value(peer.policy.sccrp_retransmissions)));
             keys.extend(policy(&peer.policy));
             keys.extend(served(&peer.profile));
             keys.extend(profile(&peer.profile));

@@ -66,7 +66,7 @@ pub struct ControlView {
 pub struct PppView {
     /// The phase, by the name of RFC 1661 §3.2.
     pub phase: String,
-    /// Who is at the other end, if the peer said.
+    /// The user: who is at the other end, if the peer said, or who we are to the peer.
     pub user: Option<String>,
     /// Our addresses.
     pub local: Vec<IpAddr>,

@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 use super::child;
 use super::{Hook, Job};
+use crate::descriptors;
 
 /// How many scripts run at a time.
 const AT_ONCE: usize = 16;
@@ -79,6 +80,7 @@ impl Hook {
 }
 
 async fn run(Job { hook, mut command, limit }: Job) {
+    descriptors::as_begun(&mut command);
     let result = child::run(&mut command, &[], limit).await;
     let program = command.as_std().get_program().display();
     match result {

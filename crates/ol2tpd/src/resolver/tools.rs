@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use tokio::process::Command;
 use tracing::{debug, info, warn};
 
+use crate::descriptors;
 use crate::hooks::child;
 
 /// How long a program may take: one that asks by D-Bus for a service that hangs takes 25 s.
@@ -50,6 +51,7 @@ impl Tools {
         })?;
         let mut command = Command::new(program);
         command.args(arguments).env_clear().env("PATH", path).stdout(Stdio::null());
+        descriptors::as_begun(&mut command);
         let failed = |failure| io::Error::other(format!("{name} {}: {failure}", arguments.join(" ")));
         child::run(&mut command, input.as_bytes(), LIMIT).await.map_err(failed)
     }

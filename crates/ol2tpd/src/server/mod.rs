@@ -15,6 +15,7 @@
 //! | `access` | what the accounts answer |
 //! | `limits` | how long it may last |
 //! | `ending` | why a session ends |
+//! | `farewell` | the end of the daemon |
 //! | `pppd` | pppd in place of our own PPP |
 //! | `forwarding` | whether this machine forwards packets |
 //! | `network` | a session's interface, addresses and routes |
@@ -32,6 +33,7 @@ mod access;
 mod addresses;
 mod dials;
 mod ending;
+mod farewell;
 mod forwarding;
 mod host;
 mod limits;
@@ -56,8 +58,8 @@ use std::time::Duration;
 
 use chacha20::ChaCha12Rng;
 use l2tp_control::timers::Timers;
-use l2tp_control::wire::{Message, StopResult};
-use l2tp_control::{Cause, Endpoint, Instant, Path};
+use l2tp_control::wire::Message;
+use l2tp_control::{Endpoint, Instant, Path};
 use l2tp_data::id::TunnelId;
 use nix::libc;
 use pppol2tp::netlink::Netlink;
@@ -70,7 +72,7 @@ use zeroize::Zeroize;
 
 use self::addresses::Addresses;
 use self::dials::{Dials, Resolved};
-use self::ending::Ending;
+use self::farewell::Farewell;
 use self::names::Names;
 use self::network::Shared;
 use self::pppd::{Happened, Pppds, Told};
@@ -80,7 +82,7 @@ use self::seldom::Seldom;
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
 use self::tunnels::Tunnel;
-use crate::accounts::{Aaa, Answer, Local, TerminateCause};
+use crate::accounts::{Aaa, Answer, Local};
 use crate::advert::Advertiser;
 use crate::config::{Peer, Settings};
 use crate::control::Server;
@@ -93,13 +95,6 @@ use crate::pool::Pools;
 use crate::routes;
 use crate::serve::Control;
 
-/// How long the ends of links are waited for when the daemon ends, before their tunnels are closed: a peer
-/// that hears of the tunnel first has no time left to hear why.
-const LINKS: Duration = Duration::from_secs(1);
-/// How long peers are waited for in all.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// How long scripts are waited for then.
-const SCRIPTS: Duration = Duration::from_secs(10);
 /// So many calls are told at once though nobody has proved anything; then one a second.
 const CALLERS: u32 = 100;
 /// Notices that a slow reader of the event stream may be behind.
@@ -229,17 +224,6 @@ struct Reactor<'a> {
     rng: ChaCha12Rng,
     datagram: Box<[u8]>,
     frame: Vec<u8>,
-}
-
-/// The daemon ends.
-struct Farewell {
-    /// When tunnels are closed, whichever links are not over.
-    links: Instant,
-    /// They are.
-    closing: bool,
-    /// When it ends, whoever has not answered.
-    until: Instant,
-    outcome: Outcome,
 }
 
 /// What comes in, beside datagrams and time.
@@ -411,8 +395,7 @@ impl<'a> Reactor<'a> {
         batch: &mut Vec<(u32, PassedUp)>,
         stop: &tokio::sync::Notify,
     ) -> Woken {
-        let ends = self.farewell.as_ref();
-        let ends = ends.map(|farewell| if farewell.closing { farewell.until } else { farewell.links });
+        let ends = self.farewell.as_ref().map(Farewell::next);
         let advertisement = self.advertiser.as_ref().and_then(|router| router.advertiser.poll_timeout());
         let next = [self.endpoint.poll_timeout(), self.timers.next(), advertisement, ends];
         let next = next.into_iter().flatten().min();
@@ -456,13 +439,13 @@ impl<'a> Reactor<'a> {
                 }
                 Reason::Frame(ids) => {
                     self.frame_received(now, ids, &datagram);
-                    // It may have been PAP's password.
-                    datagram.zeroize();
                 }
                 Reason::Gone(ids) => self.driver_session_gone(now, ids),
                 // The driver has counted them.
                 Reason::Short | Reason::Version | Reason::UnknownSession => {}
             }
+            // It may have been PAP's password, from the peer or in its LAC's words.
+            datagram.zeroize();
         }
     }
 
@@ -503,59 +486,6 @@ impl<'a> Reactor<'a> {
                 return;
             }
         }
-    }
-
-    /// Begins to end, or ends at once if it is told for the second time.
-    fn stop(&mut self, outcome: Outcome) {
-        let now = self.clock.now();
-        if let Some(farewell) = &mut self.farewell {
-            (farewell.links, farewell.until) = (now, now);
-            return;
-        }
-        self.notice(Notice::ShuttingDown);
-        self.notify.stopping();
-        self.endpoint.set_draining(true);
-        self.stop_dials();
-        for key in self.sessions.keys().copied().collect::<Vec<_>>() {
-            self.close_link(now, key, TerminateCause::ADMIN_REBOOT, "this end is shut down");
-        }
-        self.farewell = Some(Farewell { links: now + LINKS, closing: false, until: now + FAREWELL, outcome });
-        self.pump(now);
-    }
-
-    /// Closes the tunnels, once the links are over or have had their time.
-    fn close_tunnels(&mut self, now: Instant) {
-        let Some(farewell) = &mut self.farewell else { return };
-        if farewell.closing || !self.sessions.is_empty() && now < farewell.links {
-            return;
-        }
-        farewell.closing = true;
-        // Of tunnels that are being opened there is no entry here yet.
-        let closing: Vec<_> = self.tunnels.keys().copied().chain(self.dials.opening()).collect();
-        for tunnel in closing {
-            self.close_tunnel(now, tunnel, Cause::new(StopResult::SHUTTING_DOWN));
-        }
-        self.pump(now);
-    }
-
-    /// How it has ended, once it has.
-    fn outcome(&mut self, now: Instant) -> Option<Outcome> {
-        if self.farewell.is_none()
-            && self.settings.listen.is_empty()
-            && let Some(outcome) = self.dials.outcome()
-        {
-            self.stop(outcome);
-        }
-        self.close_tunnels(now);
-        let Farewell { closing: true, until, outcome, .. } = self.farewell.as_ref()? else { return None };
-        self.leaving.retain(|tunnel| !self.endpoint.is_settled(*tunnel));
-        if !self.leaving.is_empty() {
-            if now < *until {
-                return None;
-            }
-            warn!("not acknowledged in time: the ends of {} tunnels", self.leaving.len());
-        }
-        Some(outcome.clone())
     }
 
     fn load_again(&mut self) {
@@ -617,19 +547,6 @@ impl<'a> Reactor<'a> {
             // Whoever is left behind is told so.
             let _ = self.notices.send(Arc::new(notice));
         }
-    }
-
-    /// Takes down what is still up, and waits for the scripts.
-    async fn close(mut self) {
-        let now = self.clock.now();
-        for key in self.sessions.keys().copied().collect::<Vec<_>>() {
-            self.end_session(now, key, Ending::here(TerminateCause::ADMIN_REBOOT, "this end has ended"));
-        }
-        let Self { scripts, names, pppds, removal, .. } = self;
-        pppds.finish().await;
-        scripts.finish(SCRIPTS).await;
-        removal.close().await;
-        names.close().await;
     }
 }
 

@@ -50,6 +50,7 @@ use super::tunnels::text;
 use crate::accounts::TerminateCause;
 use crate::advert;
 use crate::config;
+use crate::descriptors;
 use crate::error::{Doing, Error, Result};
 use crate::hooks::child::Group;
 use crate::notice::Step;
@@ -224,6 +225,7 @@ impl Pppds {
         command.args(arguments::of(session, offer)).args(&settings.options);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
         command.stdin(socket).stdout(secrets(session).doing(doing)?).stderr(writer).process_group(0);
+        descriptors::as_begun(&mut command);
         let child = command.spawn().doing(doing)?;
         let said = pipe::Receiver::from_owned_fd(reader.into()).doing(doing)?;
         let (goes_on, stop) = oneshot::channel();

@@ -165,7 +165,7 @@ impl Reactor<'_> {
         let fits = |key: &Key, session: &Session| {
             tunnel_id.is_none_or(|id| id == key.tunnel_id())
                 && session_id.is_none_or(|id| id == key.session_id())
-                && user.as_ref().is_none_or(|user| session.user.as_deref() == Some(user.as_bytes()))
+                && user.as_ref().is_none_or(|user| session.user() == Some(user.as_bytes()))
                 && interface
                     .as_ref()
                     .is_none_or(|name| session.up.as_ref().is_some_and(|up| up.interface == *name))
@@ -223,7 +223,7 @@ fn ppp_view(now: Instant, session: &Session) -> PppView {
     let advertised = session.up.iter().flat_map(|up| up.advertised_addresses());
     PppView {
         phase,
-        user: session.user.as_deref().map(text),
+        user: session.user().map(text),
         local: addresses(|network| network.local).chain(advertised).collect(),
         remote: addresses(|network| network.remote).collect(),
         calling: session.calling.as_deref().map(text),

@@ -522,7 +522,7 @@ impl Reactor<'_> {
             self.notice(Notice::SessionDown {
                 tunnel_id: key.0,
                 session_id: key.1,
-                user: session.user.as_deref().map(text),
+                user: session.user().map(text),
                 why: ending.why.clone(),
                 seconds: now.since(session.since).as_secs_f64(),
                 rx_bytes: traffic.rx_bytes,
@@ -560,6 +560,14 @@ impl Session {
         match call.failure {
             Failed::Refused if authenticating => call.while_authenticating(),
             _ => call,
+        }
+    }
+
+    /// Whose it is: who the peer says it is, or who we are to the peer.
+    pub(super) fn user(&self) -> Option<&[u8]> {
+        match &self.profile.ppp.credentials {
+            Some(ours) if self.dial.is_some() => Some(ours.name.as_bytes()),
+            _ => self.user.as_deref(),
         }
     }
 

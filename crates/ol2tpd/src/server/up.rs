@@ -146,7 +146,7 @@ impl Reactor<'_> {
         let notice = Notice::SessionUp {
             tunnel_id: key.tunnel_id(),
             session_id: key.session_id(),
-            user: session.user.as_deref().map(text),
+            user: session.user().map(text),
             interface: up.interface.clone(),
             mtu: up.mtu(),
             local,
@@ -286,10 +286,7 @@ fn facts(key: Key, session: &Session, tunnel: Option<&Tunnel>) -> Facts {
         session_id: key.session_id(),
         peer: Some(session.peer.ip()),
         peer_name: tunnel.map(|tunnel| tunnel.peer.host_name.clone()).unwrap_or_default(),
-        user: match &session.profile.ppp.credentials {
-            Some(ours) if session.dial.is_some() => ours.name.as_bytes().to_vec(),
-            _ => octets(&session.user),
-        },
+        user: session.user().unwrap_or_default().to_vec(),
         user_is_peer: session.dial.is_none(),
         calling_number: octets(&session.calling),
         called_number: octets(&session.called),

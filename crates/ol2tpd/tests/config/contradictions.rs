@@ -251,6 +251,25 @@ impl Add for String {
 }
 
 #[test]
+fn the_kernels_driver() {
+    let linux = |keys: &str| format!("driver = 'linux'\n{}\n[connect.c]\nhost = 'h'\n", peer(keys));
+    let ignored = |tables: &str| {
+        let what = "1:10: warning: driver: the kernel's driver does not do `mss-clamp`, which is wanted for";
+        format!("{what} {tables}: let nftables")
+    };
+    check(&[
+        (&linux(""), &[&ignored("[peer.a], [connect.c]")]),
+        (&linux("mss-clamp = false"), &[&ignored("[connect.c]")]),
+        (&linux("").replace("'linux'", "'auto'"), &[]),
+        (&(linux("mss-clamp = false") + "mss-clamp = false"), &[]),
+        (
+            &linux("interface = 'shared'"),
+            &["1:10: driver: the sessions of peer `a` share an interface", &ignored("[peer.a], [connect.c]")],
+        ),
+    ]);
+}
+
+#[test]
 fn pppd() {
     let pppd = |keys: &str| {
         format!("driver = 'linux'\n{}", peer(&format!("ppp = 'pppd'\npppd-path = '/bin/sh'\n{keys}")))

@@ -8,7 +8,8 @@ use super::settings;
 
 /// For each key of a peer and of a connection, a value that is not its default.
 const PEER: &str = "host-name = 'b'\nnetwork = '10.0.0.0/8'\nauth = ['pap']\nrechallenge = '1h'\nproxy-lcp = 'accept'\n\
-    pool = 'x'\nipv6-pool = 'x'\ninterface = 'shared'\ndns = ['9.9.9.9']\nnbns = ['9.9.9.9']\n";
+    pool = 'x'\nipv6-pool = 'x'\ninterface = 'shared'\ndns = ['9.9.9.9']\nnbns = ['9.9.9.9']\n\
+    sccrp-retransmissions = 0\n";
 const CONNECT: &str = "host = '192.0.2.1'\nport = 17\nlocal-port = 18\nuser = 'u'\npassword = 'p'\nauth = ['pap']\n\
     default-route = true\nroutes = ['10.0.0.0/8']\ndns = 'none'\npersist = true\nbackoff = '2s'\nbackoff-cap = '3s'\n\
     calling-number = '1'\ncalled-number = '2'\n";

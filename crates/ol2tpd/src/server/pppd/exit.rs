@@ -16,7 +16,7 @@ struct Row {
     words: &'static str,
     cause: TerminateCause,
     failure: Failed,
-    /// What the peer is told (RFC 3145); `None`: PPP cannot be done here.
+    /// What the peer is told (RFC 3145); `None`: that PPP has failed here.
     told: Option<(CdnResult, CauseCode, Direction)>,
 }
 
@@ -124,10 +124,7 @@ pub(super) fn ending(status: &io::Result<ExitStatus>, last: &str) -> (Cause<CdnR
 fn of_row(row: &Row, last: &str) -> (Cause<CdnResult>, Ending) {
     let mut why = format!("pppd: {} (exit code {})", row.words, row.code);
     let cause = match row.told {
-        Some((result, code, direction)) => {
-            let ppp = PppCause { code, protocol: 0, direction, message: String::new() };
-            Cause { ppp: Some(ppp), ..Cause::new(result) }
-        }
+        Some((result, code, direction)) => of_ppp(Cause::new(result), code, direction),
         None => {
             if !last.is_empty() {
                 why = format!("{why}: {last}");
@@ -138,8 +135,14 @@ fn of_row(row: &Row, last: &str) -> (Cause<CdnResult>, Ending) {
     (cause, Ending { cause: row.cause, failure: row.failure, why })
 }
 
+fn of_ppp(cause: Cause<CdnResult>, code: CauseCode, direction: Direction) -> Cause<CdnResult> {
+    Cause { ppp: Some(PppCause { code, protocol: 0, direction, message: String::new() }), ..cause }
+}
+
+/// PPP has not ended by its rules: of that RFC 3145 has nothing to say.
 fn broken() -> Cause<CdnResult> {
-    Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, "PPP has failed")
+    let cause = Cause::error(CdnResult::GENERAL_ERROR, ErrorCode::RESOURCES, "PPP has failed");
+    of_ppp(cause, CauseCode::NONE, Direction::GLOBAL)
 }
 
 #[cfg(test)]
@@ -159,19 +162,19 @@ mod tests {
     fn exit_codes_are_endings() {
         use CauseCode as Code;
         let rows = [
-            (0, Failed::Ended, LOST, Some(Code::NORMAL)),
-            (2, Failed::Local, CdnResult::GENERAL_ERROR, None),
-            (5, Failed::Local, CdnResult::ADMINISTRATIVE, Some(Code::ADMINISTRATIVE)),
-            (10, Failed::Refused, LOST, Some(Code::NO_NCP)),
-            (11, Failed::Refused, LOST, Some(Code::AUTH_FAILED)),
-            (15, Failed::Silence, LOST, Some(Code::ECHO_TIMEOUT)),
-            (19, Failed::Password, LOST, Some(Code::AUTH_FAILED)),
-            (99, Failed::Local, CdnResult::GENERAL_ERROR, None),
+            (0, Failed::Ended, LOST, Code::NORMAL),
+            (2, Failed::Local, CdnResult::GENERAL_ERROR, Code::NONE),
+            (5, Failed::Local, CdnResult::ADMINISTRATIVE, Code::ADMINISTRATIVE),
+            (10, Failed::Refused, LOST, Code::NO_NCP),
+            (11, Failed::Refused, LOST, Code::AUTH_FAILED),
+            (15, Failed::Silence, LOST, Code::ECHO_TIMEOUT),
+            (19, Failed::Password, LOST, Code::AUTH_FAILED),
+            (99, Failed::Local, CdnResult::GENERAL_ERROR, Code::NONE),
         ];
         for (code, failure, result, ppp) in rows {
             let (cause, ending) = ending(&Ok(ExitStatus::from_raw(code << 8)), "");
             assert_eq!((ending.failure, cause.result), (failure, result), "{code}");
-            assert_eq!(cause.ppp.map(|ppp| ppp.code), ppp, "{code}");
+            assert_eq!(cause.ppp.map(|ppp| ppp.code), Some(ppp), "{code}");
             assert!(ending.why.contains(&code.to_string()), "{}", ending.why);
         }
     }
@@ -179,7 +182,11 @@ mod tests {
     #[test]
     fn a_signal_and_the_last_words_are_told() {
         let (cause, killed) = ending(&Ok(ExitStatus::from_raw(9)), "");
-        assert_eq!(cause.result, CdnResult::GENERAL_ERROR);
+        assert_eq!((cause.result, cause.error), (CdnResult::GENERAL_ERROR, Some(ErrorCode::RESOURCES)));
+        assert_eq!(
+            cause.ppp.map(|ppp| (ppp.code, ppp.direction)),
+            Some((CauseCode::NONE, Direction::GLOBAL))
+        );
         assert_eq!(killed.why, "pppd failed: signal: 9 (SIGKILL)");
         let (_, wrong) = ending(&Ok(ExitStatus::from_raw(2 << 8)), "pppd: unrecognized option 'nonsense'");
         assert_eq!(
