@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use ppp::Secret;
 use pppol2tp::Prefix;
-use zeroize::Zeroizing;
 
 use super::document::{Node, Value};
 use super::net::Range;
@@ -394,8 +393,8 @@ fn network64(node: &Node) -> Read<Prefix> {
 
 fn chap_secrets(section: &Section<'_>, ours: &str, pools: &Pools) -> Option<Vec<Account>> {
     let path = section.reader.path(&section.get("chap-secrets", value::text)?);
-    let text = match fs::read(&path) {
-        Ok(text) => Zeroizing::new(text),
+    let text = match secrets::octets(&path) {
+        Ok(text) => text,
         Err(error) => {
             section.error("chap-secrets", format!("{}: {error}", path.display()));
             return None;

@@ -1,7 +1,7 @@
 //! Secrets and passwords: in the document, or in files of their own.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -47,9 +47,23 @@ pub(super) fn secret(
     }
 }
 
+/// Opens a file; what can be done about it if that is not allowed.
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => io::Error::new(
+            error.kind(),
+            format!(
+                "{error}; it has to belong to the user that ol2tp runs as, root included: a daemon gives up the \
+                 right to read the files of others"
+            ),
+        ),
+        _ => error,
+    })
+}
+
 /// The text of a file that may have secrets in it; no copy of it stays in memory.
 pub(super) fn text(path: &Path) -> io::Result<Zeroizing<String>> {
-    let file = File::open(path)?;
+    let file = open(path)?;
     let size = file.metadata()?.len();
     if size > MAX_DOCUMENT {
         return Err(io::Error::other(format!("it has more than {} MB", MAX_DOCUMENT >> 20)));
@@ -59,10 +73,18 @@ pub(super) fn text(path: &Path) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
+/// All that a file has, of which no copy stays in memory either.
+pub(super) fn octets(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = open(path)?;
+    let mut octets = Zeroizing::new(Vec::with_capacity(file.metadata()?.len() as usize + 1));
+    (&file).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
 /// The first line of a file, which is the only one.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut octets = Zeroizing::new(Vec::with_capacity(MAX as usize + 1));
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = open(path).map_err(|error| error.to_string())?;
     file.take(MAX + 1).read_to_end(&mut octets).map_err(|error| error.to_string())?;
     if octets.len() as u64 > MAX {
         return Err(format!("it has more than {MAX} octets, which is no secret"));
