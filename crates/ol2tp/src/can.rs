@@ -20,7 +20,7 @@ pub fn make_interfaces() -> Result<()> {
     }
     Err(Failure::cannot(
         "making a network interface needs CAP_NET_ADMIN: run this command as root, or give it the \
-         capability (setcap cap_net_admin+ep, AmbientCapabilities=CAP_NET_ADMIN, --cap-add NET_ADMIN)",
+         capability (setcap cap_net_admin,cap_net_raw+ep, AmbientCapabilities=CAP_NET_ADMIN, --cap-add NET_ADMIN)",
     ))
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ol2tpd::Notice;
 use ol2tpd::advert::Advertiser;
-use ol2tpd::config::{DriverKind, Hooks, Loaded, Problems, Settings};
+use ol2tpd::config::{DriverKind, Loaded, Problems, Settings};
 use ol2tpd::control::{self, Listener};
 use ol2tpd::privileges;
 use ol2tpd::serve::Control;
@@ -63,11 +63,7 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     }
     let control = control(end.socket.as_ref().or(settings.control_socket.as_ref()), end.controlled)?;
     let advertiser = advertiser(settings)?;
-    let Hooks { ip_up, ip_down, ipv6_up, ipv6_down, .. } = &settings.hooks;
-    let scripts = [ip_up, ip_down, ipv6_up, ipv6_down].into_iter().any(Option::is_some);
-    // The driver's threads shall have no more privileges than this one. pppd runs scripts, too.
-    let kept = privileges::drop(scripts || not_user.is_some())?;
-    info!("{kept}");
+    drop_privileges(settings.runs_programs())?;
     let (driver, why) = match (wanted, not_linux) {
         (DriverKind::Auto, Some(why)) => (driver(DriverKind::User, end.mode, DEBUG_RATE)?.0, why),
         (wanted, _) => driver(wanted, end.mode, DEBUG_RATE)?,
@@ -92,6 +88,7 @@ pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn D
         can::make_interfaces()?;
     }
     let control = control(end.socket.as_ref(), end.controlled)?;
+    drop_privileges(false)?;
     Ok((driver(wanted, end.mode, debug_rate)?.0, control))
 }
 
@@ -107,6 +104,13 @@ fn advertiser(settings: &Settings) -> Result<Option<Advertiser>> {
         }
         opened => Ok(Some(opened?)),
     }
+}
+
+/// The driver's threads shall have no more of them than this one, which starts them.
+fn drop_privileges(programs: bool) -> Result<()> {
+    let kept = privileges::drop(programs)?;
+    info!("{kept}");
+    Ok(())
 }
 
 fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {

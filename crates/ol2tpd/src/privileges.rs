@@ -76,7 +76,7 @@ fn try_drop(scripts: bool) -> io::Result<Kept> {
     if !permitted.contains(&Capability::CAP_NET_ADMIN) {
         return Err(io::Error::other(
             "CAP_NET_ADMIN is missing: run as root, or give it (AmbientCapabilities=CAP_NET_ADMIN in the unit, \
-             setcap cap_net_admin+ep, --cap-add NET_ADMIN)",
+             setcap cap_net_admin,cap_net_raw+ep, --cap-add NET_ADMIN)",
         ));
     }
     let keep: CapsHashSet = wanted.intersection(&permitted).copied().collect();

@@ -1,8 +1,7 @@
 //! Scripts: what they are told, in which order they run, and when they are killed.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use fake::Folder;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use ol2tpd::config::Hooks;
-use ol2tpd::hooks::{Facts, Hook, Runner, check};
+use ol2tpd::hooks::{Facts, Hook, Runner};
 use pppol2tp::Prefix;
 
 mod fake;
@@ -303,28 +302,6 @@ async fn the_end_of_the_daemon_kills_what_is_left() {
         rest
     });
     assert_eq!(rest.await, "");
-}
-
-#[test]
-fn what_cannot_be_run_is_told_at_the_start() {
-    let scripts = Scripts::new("hooks-check");
-    let plain = scripts.folder.0.join("plain");
-    fs::write(&plain, "").unwrap();
-    let open = scripts.script("open", "").unwrap();
-    fs::set_permissions(&open, Permissions::from_mode(0o757)).unwrap();
-    for (program, said) in [
-        (PathBuf::from("ip-up"), "hooks.ip-down: ip-up: give its path from / on"),
-        (scripts.folder.0.clone(), "is no file"),
-        (plain, "plain: is not executable: chmod +x it"),
-        (open, "open: may be written by anybody: chmod o-w it"),
-        (scripts.folder.0.join("missing"), "missing: No such file"),
-    ] {
-        let hooks = Hooks { ip_up: scripts.script("up", ""), ip_down: Some(program), ..Hooks::default() };
-        let error = check(&hooks).unwrap_err().to_string();
-        assert!(error.contains(said), "{error}");
-    }
-    check(&Hooks { ip_up: scripts.script("up", ""), ..Hooks::default() }).unwrap();
-    check(&Hooks::default()).unwrap();
 }
 
 async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {

@@ -186,8 +186,8 @@ impl<O: Options> Negotiation<O> {
         self.state == State::Opened
     }
 
-    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline.into_iter().chain(self.until).min()
     }
 
     /// Why it has ended.
@@ -208,10 +208,12 @@ impl<O: Options> Negotiation<O> {
 
     /// The restart timer may have expired.
     pub(crate) fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Option<Signal> {
+        if self.until.take_if(|until| *until <= cx.now).is_some() {
+            return self.fail(cx, Why::NotConverging);
+        }
         self.deadline.take_if(|deadline| *deadline <= cx.now)?;
         match (self.state, self.restarts) {
             (State::Stopped, _) => Some(Signal::Finished),
-            _ if self.until.is_some_and(|until| until <= cx.now) => self.fail(cx, Why::NotConverging),
             // The peer may be open already, and would not notice.
             (state, 0) if state >= State::ReqSent && self.acked.is_some() => self.fail(cx, Why::NoAnswer),
             (_, 0) => self.apply(cx, Event::TimeoutLast, None),

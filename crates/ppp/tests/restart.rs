@@ -231,3 +231,25 @@ fn two_that_never_agree_come_to_an_end_however_patient_they_are() {
     };
     assert_eq!((0..2000).take_while(refused).count(), 4 * 255);
 }
+
+#[test]
+fn a_peer_that_wants_this_and_then_that_is_given_up() {
+    let (mut bench, mut request) = Bench::open(Config { mru: 1400, ..Config::default() });
+    let begun = bench.now;
+    for (code, mru) in [(CONFIGURE_REJECT, 1400u16), (CONFIGURE_NAK, 1300)].into_iter().cycle() {
+        let mru = mru.to_be_bytes();
+        let wanted = if code == CONFIGURE_NAK {
+            opts(&[(MRU, &mru)])
+        } else {
+            opts(&[(MRU, request.option(MRU).unwrap_or(&mru))])
+        };
+        let sent = bench.hear(LCP, code, request.id, &wanted);
+        let more = bench.pass(seconds(2));
+        let Some(next) = sent.into_iter().chain(more).rfind(|sent| sent.code == CONFIGURE_REQUEST) else {
+            break;
+        };
+        assert!(bench.now - begun < seconds(300), "it goes on");
+        request = next;
+    }
+    assert!((seconds(58)..seconds(70)).contains(&(bench.now - begun)), "{:?}", bench.now - begun);
+}

@@ -212,8 +212,8 @@ fn that_nobody_answers_says_more_than_that_another_address_cannot_be_tried() {
     let left = Home::new(&bed.left);
     left.write("/etc/nsswitch.conf", "hosts: files\n");
     left.write("/etc/host.conf", "multi on\n");
-    // Without an IPv6 address of its own, the machine tries IPv4 first (RFC 6724 §6, rule 1).
-    left.write("/etc/hosts", "2001:db8::99 server.test\n192.0.2.99 server.test\n");
+    // What cannot be reached is tried last (RFC 6724 §6, rule 1): there is no route to it.
+    left.write("/etc/hosts", "fd00::99 server.test\n192.0.2.99 server.test\n");
     let connection = "[connect.office]\nhost = 'server.test'\nuser = 'anna'\npassword = 'sesame'\n\
                       local-port = 5000\nretransmissions = 1\nretransmit = '100ms'\n";
     left.write("/etc/ol2tp.toml", connection);

@@ -1,6 +1,7 @@
 //! A server as a service: what its manager is told, what its scripts get, which privileges it keeps.
 
 use std::fs::{self, Permissions};
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -41,6 +42,7 @@ const CONNECT: [&str; 2] = ["--dns", "none"];
 fn start(home: &Home<'_>, file: &str) -> (Running, UnixDatagram) {
     home.write("/etc/ol2tp.toml", file);
     home.write("/etc/hook", HOOK);
+    home.write("/etc/hooked", "");
     home.enter(|| fs::set_permissions("/etc/hook", Permissions::from_mode(0o700))).unwrap();
     let manager = home.enter(|| UnixDatagram::bind("/run/notify")).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -82,6 +84,9 @@ fn scripts_run_when_a_network_comes_and_goes() {
     server.until_listening();
     let mut client = connect(&left, &CONNECT);
     let (here, there) = until_up(&mut client, &mut server);
+    // A script that waits for its turn is left out if its network has gone by then.
+    right.until_file("hooked", "ip-up ppp");
+    right.until_file("hooked", "ipv6-up ppp");
     client.stop();
     server.until_down();
     server.stop();
@@ -165,4 +170,25 @@ fn one_source_may_not_take_more_than_its_share() {
     assert_eq!(second.code, Some(13), "{second:#?}");
     first.stop();
     server.stop();
+}
+
+#[test]
+fn a_file_whose_addresses_cannot_all_be_had_changes_nothing() {
+    let bed = Bed::new().unwrap();
+    let home = Home::new(&bed.right);
+    let (mut server, manager) = start(&home, SERVER);
+    until(&manager, "STATUS");
+    let more = "[[listen]]\naddress = '192.0.2.2:1702'\n[[listen]]\naddress = '203.0.113.9:1701'\n";
+    home.write("/etc/ol2tp.toml", &format!("{more}{SERVER}"));
+    server.signal(Signal::SIGHUP);
+    until(&manager, "STATUS");
+    // What it had opened already is closed.
+    home.enter(|| UdpSocket::bind("192.0.2.2:1702")).unwrap();
+    server.signal(Signal::SIGTERM);
+    let ended = server.ended();
+    assert!(ended.errors.contains("the old one stays: binding UDP socket 203.0.113.9:1701"), "{ended:#?}");
+    assert!(
+        ended.lines.iter().all(|line| !line.contains("reloaded") && !line.contains("1702")),
+        "{ended:#?}"
+    );
 }

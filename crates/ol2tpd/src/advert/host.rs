@@ -14,12 +14,13 @@
 //! | a prefix option | what becomes of it |
 //! |---|---|
 //! | without the A flag, not of 64 bits, preferred for longer than valid; link-local, multicast or `::/64` | nothing |
-//! | new, and valid for no time, or there are as many addresses as may be, or its network is another's | nothing |
+//! | new, and valid for no time, or there are as many addresses as may be, or its network is another's, now or when it was last looked at | nothing |
 //! | new | an address |
 //! | known | valid for the new time, if that is longer than the rest or than two hours; else for the rest, but two hours at the most; preferred as it says |
 //!
 //! Whether prefixes are on-link is not asked.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -37,6 +38,8 @@ const INTERVAL: Duration = Duration::from_secs(4);
 const AGAIN: Duration = Duration::from_millis(100);
 /// The most addresses of a link.
 pub const ADDRESSES: usize = 4;
+/// How many networks that are others' are remembered.
+const REFUSED: usize = 16;
 /// What a prefix may always be shortened to.
 const TWO_HOURS: Duration = Duration::from_secs(7200);
 /// Advertisements that are heard one behind the other; of more only one a second is.
@@ -49,6 +52,8 @@ pub struct Host {
     /// The second half of its addresses.
     id: u64,
     asks: Option<Asks>,
+    /// Networks that were not free, the last ones: nobody has them looked up again and again.
+    refused: VecDeque<Ipv6Addr>,
     /// Each address, and until when it is valid; `None`: for ever.
     addresses: Vec<(Ipv6Addr, Option<Instant>)>,
     /// When there would have been a second for each advertisement so far.
@@ -77,7 +82,13 @@ impl Host {
     /// The link is up, and this is its link-local address.
     pub fn new(now: Instant, link_local: Ipv6Addr) -> Self {
         let asks = Asks { due: now, left: SOLICITATIONS, until: now + INTERVAL * u32::from(SOLICITATIONS) };
-        Self { id: link_local.to_bits() as u64, asks: Some(asks), addresses: Vec::new(), paced: now }
+        Self {
+            id: link_local.to_bits() as u64,
+            asks: Some(asks),
+            refused: VecDeque::new(),
+            addresses: Vec::new(),
+            paced: now,
+        }
     }
 
     /// Its addresses.
@@ -116,7 +127,15 @@ impl Host {
                 }
                 None => {
                     let network = Prefix { address: Ipv6Addr::from_bits(half).into(), len: 64 };
-                    if prefix.valid == 0 || self.addresses.len() >= ADDRESSES || !is_free(network) {
+                    let refused = |known: &VecDeque<_>| known.contains(&Ipv6Addr::from_bits(half));
+                    if prefix.valid == 0 || self.addresses.len() >= ADDRESSES || refused(&self.refused) {
+                        continue;
+                    }
+                    if !is_free(network) {
+                        self.refused.push_back(Ipv6Addr::from_bits(half));
+                        if self.refused.len() > REFUSED {
+                            self.refused.pop_front();
+                        }
                         continue;
                     }
                     let until = end(now, prefix.valid);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd;
 use ppp::Secret;
 use pppol2tp::Prefix;
 
@@ -448,6 +449,19 @@ fn hooks(section: Section<'_>) -> Hooks {
     hooks
 }
 
+/// Whether this process's user may execute a file, by its mode alone: that root may do more is given up.
+fn may_execute(file: &fs::Metadata) -> bool {
+    let groups = unistd::getgroups().unwrap_or_default();
+    let is_in =
+        |group: u32| group == unistd::getegid().as_raw() || groups.iter().any(|gid| gid.as_raw() == group);
+    let bit = match () {
+        () if file.uid() == unistd::geteuid().as_raw() => 0o100,
+        () if is_in(file.gid()) => 0o010,
+        () => 0o001,
+    };
+    file.mode() & bit != 0
+}
+
 fn check_script(section: &Section<'_>, key: &'static str, path: &PathBuf) {
     let name = path.display();
     match fs::metadata(path) {
@@ -455,6 +469,13 @@ fn check_script(section: &Section<'_>, key: &'static str, path: &PathBuf) {
         Ok(file) if !file.is_file() => section.error(key, format!("{name} is no file")),
         Ok(file) if file.mode() & 0o111 == 0 => {
             section.error(key, format!("{name} cannot be executed; chmod +x {name}"));
+        }
+        Ok(file) if !may_execute(&file) => {
+            let message = format!(
+                "{name} cannot be executed by the user that ol2tp runs as; give it to him (a daemon of root's has \
+                 no right to the files of others)"
+            );
+            section.error(key, message);
         }
         Ok(file) if file.mode() & 0o002 != 0 => {
             section.error(key, format!("everybody on this machine can change {name}; chmod o-w {name}"));

@@ -110,6 +110,12 @@ impl Settings {
         Some(format!("[{table}.{}] has `ppp = \"pppd\"`, which needs the kernel's driver", profile.name))
     }
 
+    /// Whether it may start programs of others: scripts, or pppd, which has scripts of its own.
+    pub fn runs_programs(&self) -> bool {
+        let Hooks { ip_up, ip_down, ipv6_up, ipv6_down, .. } = &self.hooks;
+        [ip_up, ip_down, ipv6_up, ipv6_down].into_iter().any(Option::is_some) || self.not_for_user().is_some()
+    }
+
     /// Whether a peer's sessions may have IPv6, and with it router advertisements of ours.
     pub fn serves_ipv6(&self) -> bool {
         self.peers.iter().any(|peer| peer.profile.ipv6)

@@ -43,12 +43,10 @@ use tracing::warn;
 
 use crate::config::Hooks;
 
-mod check;
 pub(crate) mod child;
 mod environment;
 mod worker;
 
-pub use check::check;
 pub(crate) use environment::PATH;
 
 /// When a script is run.

@@ -44,9 +44,17 @@ impl Reactor<'_> {
         let before: Vec<_> = host.addresses().collect();
         // Read once for all prefixes that are new.
         let routes = LazyCell::new(|| self.netlink.routes(true));
+        let meant = self.dials.config(dial).routes.clone();
         let mut refused = None;
         let times = host.take(now, &told.prefixes, |network| {
             let why = match &*routes {
+                // Whoever routes it there means it.
+                _ if meant
+                    .iter()
+                    .any(|prefix| prefix.contains(network.address) && prefix.len <= network.len) =>
+                {
+                    None
+                }
                 Ok(routes) => others(routes, index, network).map(|there| format!("there is {there}")),
                 Err(error) => Some(format!("the routes here cannot be read: {error}")),
             };

@@ -338,6 +338,19 @@ impl<'a> Reactor<'a> {
 
     /// Opens the listening sockets that are not there yet.
     fn listen(&mut self, wanted: &[SocketAddr]) -> Result<()> {
+        let before = self.sockets.len();
+        let opened = self.open_all(wanted);
+        if opened.is_err() {
+            self.sockets.truncate(before);
+        }
+        for local in opened? {
+            self.notice(Notice::Listening { local });
+        }
+        Ok(())
+    }
+
+    fn open_all(&mut self, wanted: &[SocketAddr]) -> Result<Vec<SocketAddr>> {
+        let mut opened = Vec::new();
         for &local in wanted {
             if self.sockets.bound(local).is_none() {
                 let socket = match self.sockets.open(&*self.driver, local) {
@@ -351,11 +364,10 @@ impl<'a> Reactor<'a> {
                     }
                     socket => socket?,
                 };
-                let local = self.sockets.local(socket).unwrap_or(local);
-                self.notice(Notice::Listening { local });
+                opened.push(self.sockets.local(socket).unwrap_or(local));
             }
         }
-        Ok(())
+        Ok(opened)
     }
 
     async fn run(&mut self, stop: &tokio::sync::Notify) -> Result<Outcome> {
@@ -526,13 +538,17 @@ impl<'a> Reactor<'a> {
         self.pools.reload(&settings);
         self.aaa.reload(&settings);
         self.scripts.set(settings.hooks.clone());
-        self.settings = settings;
-        if self.advertiser.is_none() && (self.settings.serves_ipv6() || self.settings.dials_ipv6()) {
+        let has_ipv6 = |settings: &Settings| settings.serves_ipv6() || settings.dials_ipv6();
+        if has_ipv6(&settings) && !has_ipv6(&self.settings) {
             warn!(
                 "IPv6 is new in the configuration: its prefixes are announced, and those of servers heard, \
                  after the next start only"
             );
         }
+        if settings.runs_programs() && !self.settings.runs_programs() {
+            warn!("scripts or pppd are new in the configuration: until the next start they lack CAP_NET_RAW");
+        }
+        self.settings = settings;
         if let Err(error) = self.share_interfaces() {
             error!("the new configuration: {error}");
         }

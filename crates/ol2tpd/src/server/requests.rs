@@ -130,8 +130,8 @@ impl Reactor<'_> {
         let mut users: BTreeMap<String, UserView> = BTreeMap::new();
         for (key, session) in &self.sessions {
             // pppd has let in whom it names.
-            let let_in = session.grant.is_some() || session.pppd.is_some();
-            let Some(user) = session.user.as_deref().filter(|_| let_in).map(text) else { continue };
+            let let_in = session.grant.is_some() || session.pppd.is_some() || session.dial.is_some();
+            let Some(user) = session.user().filter(|_| let_in).map(text) else { continue };
             let view = users.entry(user.clone()).or_insert_with(|| UserView { user, ..UserView::default() });
             let traffic = session.traffic();
             view.sessions.push((key.tunnel_id(), key.session_id()));

@@ -96,7 +96,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// So often a session's network may come up at once; then once a second.
+/// So often the network of a peer's call may come up at once, and then once a second; twice as often that of ours,
+/// so that it is the peer who is told.
 const UPS: u32 = 20;
 
 /// A session.
@@ -133,7 +134,7 @@ pub(super) struct Session {
     pub(super) told: bool,
     /// What the peer says to us.
     says: Seldom,
-    /// How often the network of a call of a peer comes up.
+    /// How often its network comes up.
     pub(super) ups: Seldom,
     /// Why it is about to end.
     pub(super) ending: Option<Box<Ending>>,
@@ -175,7 +176,7 @@ impl Reactor<'_> {
             activity: Activity::new(now),
             told,
             says: Seldom::default(),
-            ups: Seldom::after(UPS),
+            ups: Seldom::after(if dial.is_some() { 2 * UPS } else { UPS }),
             ending: None,
         };
         self.sessions.insert(key, session);
@@ -518,7 +519,7 @@ impl Reactor<'_> {
         if let Some(lease) = session.ipv6.take() {
             self.pools.ipv6.give(lease);
         }
-        if session.told || session.grant.is_some() {
+        if session.told || session.grant.is_some() || was_up {
             self.notice(Notice::SessionDown {
                 tunnel_id: key.0,
                 session_id: key.1,

@@ -43,6 +43,15 @@ impl Sockets {
         Ok(self.sockets.len() as u32 - 1)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Closes those that were opened last.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.sockets.truncate(len);
+    }
+
     /// A socket from which `peer` can be reached: one that is bound to that port already, else a new one.
     pub(super) fn towards(
         &mut self,

@@ -24,7 +24,7 @@ use crate::advert::{self, Advertisement, Advertiser};
 use crate::config::{InterfaceChoice, Range};
 use crate::error::{Doing, Result};
 use crate::hooks::{Facts, Hook};
-use crate::notice::{Notice, Step};
+use crate::notice::{Failed, Notice, Step};
 use crate::serve::readable;
 
 /// MTU of a shared interface unless the profile says otherwise: what fits 1500 bytes with IPv6, UDP, the
@@ -118,10 +118,10 @@ impl Reactor<'_> {
             warn!("{error}");
         }
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        if session.dial.is_none() && session.ups.may_be_told(now).is_none() {
+        if session.ups.may_be_told(now).is_none() {
             // Each costs us more than it costs the peer.
-            let ending =
-                Ending::here(TerminateCause::USER_ERROR, "it negotiates its network anew all the time");
+            let why = "it negotiates its network anew all the time".into();
+            let ending = Ending { cause: TerminateCause::USER_ERROR, failure: Failed::Ended, why };
             return self.hang_up_because(now, key, Cause::new(CdnResult::ADMINISTRATIVE), ending);
         }
         let first = session.up.is_none();

@@ -207,3 +207,18 @@ fn one_that_is_not_preferred_any_more_says_so() {
     let told = take(&mut host, at(60_500), &[PrefixInformation { valid: 20, preferred: 20, ..prefix(1) }]);
     assert_eq!(told, [Lifetimes { address: address(1), valid: 40, preferred: 20 }]);
 }
+
+#[test]
+fn a_network_that_is_anothers_is_looked_up_once() {
+    let mut host = host();
+    let prefixes = [1, 2, 3].map(prefix);
+    let mut looks = 0;
+    for _ in 0..5 {
+        let taken = host.take(at(0), &prefixes, |_| {
+            looks += 1;
+            false
+        });
+        assert_eq!(taken, []);
+    }
+    assert_eq!(looks, 3);
+}
