@@ -9,6 +9,7 @@ use super::coalesce::{Coalescer, Output};
 use super::split::{self, Bad, Segments};
 use super::vnet::{self, Header};
 
+pub mod measured;
 pub(super) mod packet;
 mod samples;
 
