@@ -304,6 +304,8 @@ pub enum BenchWhat {
     Rules,
     /// The driver with each set of offloads, beside the bare link
     Modes,
+    /// A tunnel with sequence numbers, beside one without
+    Sequence,
     /// Many sessions on one shared interface, beside one
     Sessions,
     /// The kernel's own driver and the one in user space, beside the bare link
