@@ -40,8 +40,8 @@ What differs:
   for each session; both are in its sessions a second. RADIUS accounting is off.
 - Memory: ol2tp allocates a session when it comes. l2tpns has all its tables from its start.
 - Threads: ol2tp has several, l2tpns one, with ten datagrams for each turn of its loop.
-- Waiting: with few sessions most of the time is one or more waits of a timer, 3 s in PPP and 1 s in L2TP. CPU
-  time is what the work costs.
+- Waiting: what is lost comes again when a timer is over, after 3 s in PPP and 1 s in L2TP. CPU time is what the
+  work costs.
 - Losses: what finds no room in a socket is sent again after such a wait. ol2tp asks for large buffers, l2tpns
   has those that every socket has.
 - Settings without which l2tpns fails: allow_duplicate_users, for it ends a user's other session; max_requests of

@@ -86,6 +86,16 @@ impl<'a> GuestDaemon<'a> {
         serde_json::from_str(&report).map_err(io::Error::other)
     }
 
+    /// The same in words.
+    pub fn show_text(&self) -> io::Result<String> {
+        self.guest.run(&format!("{} show --socket /run/ol2tp.sock", self.program))
+    }
+
+    /// Runs `ol2tp disconnect` with these arguments.
+    pub fn disconnect(&self, what: &str) -> io::Result<()> {
+        self.guest.run(&format!("{} disconnect --socket /run/ol2tp.sock {what}", self.program)).map(drop)
+    }
+
     /// Its only session, as `show` has it.
     pub fn session(&self) -> io::Result<SessionView> {
         only_session(self.show()?)

@@ -6,43 +6,19 @@
 //!               └── ol2tp in user space
 //! ```
 
-use std::fmt::Debug;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+mod guests;
 
+use std::net::IpAddr;
+
+use guests::*;
 use interop::PATIENCE;
 use interop::daemon::Daemon;
-use interop::guest::{GuestDaemon, in_words_of_proc, nothing_left, only_session, proc_sessions};
-use interop::iperf3::{self, Way};
+use interop::guest::{GuestDaemon, nothing_left, only_session, proc_sessions};
 use interop::lan::{HERE, Lan};
 use interop::log::with;
-use interop::uml::Uml;
-use interop::xl2tpd::{Auth, INNER, Settings, Xl2tpd};
+use interop::xl2tpd::{INNER, Xl2tpd};
 use ol2tp::exit::Code;
 use ol2tpd::Notice;
-use ol2tpd::control::SessionView;
-
-/// How xl2tpd is told what [`serve`] and [`connect`] tell ours.
-const SETTINGS: Settings = Settings {
-    user: ("alice", "wonder land"),
-    auth: Auth::MsChapV2,
-    secret: Some("tunnel secret"),
-    sequence: true,
-};
-/// In `[peer.NAME]` and `[connect.NAME]`.
-const COMMON: &str =
-    "secret = \"tunnel secret\"\nsend-sequence = true\nrequire-sequence = true\nipv6 = false\n";
-/// How often numbers of both sides are looked at until they agree: what is on its way is counted at one side.
-const LOOKS: u32 = 20;
-
-/// Bytes of the first frame of a client, with its L2TP header: a Configure-Request, of pppd with an ACCM.
-const FIRST_FRAME: [u64; 2] = [28, 34];
-/// What that of a server has besides: MS-CHAPv2.
-const AUTH: u64 = 5;
-
-/// Who does PPP.
-const OWN: &str = "ppp = \"own\"\n";
-const PPPD: &str = "ppp = \"pppd\"\npppd-options = [\"debug\"]\n";
 
 #[test]
 fn uml_guest_calls_guest() {
@@ -116,6 +92,7 @@ fn guest_calls_guest(ppp: &str) {
     agrees_with_kernel(&caller, &client);
     agrees_with_kernel(&called, &server);
     agree(|| Ok(sent_and_received(&client.session()?)), || Ok(received_and_sent(&server.session()?)));
+    numbers_agree(|| client.session(), || Ok(seen_from_there(&server.session()?)));
     client.stop().expect("a good end");
     let ended = server.told(|notice| match notice {
         Notice::SessionDown { user, rx_bytes, tx_bytes, .. } => Some((user.clone(), *rx_bytes, *tx_bytes)),
@@ -142,6 +119,7 @@ fn guest_calls_xl2tpd(ppp: &str) {
         || Ok(sent_and_received(&client.session()?)),
         || counters(&called, [3, 4, 0, 1]),
     );
+    numbers_agree(|| client.session(), || numbers_of_kernel(&called));
     client.stop().expect("a good end");
     server.gone().expect("its pppd ends");
 }
@@ -160,6 +138,7 @@ fn xl2tpd_calls_guest(ppp: &str) {
         || Ok(sent_and_received(&server.session()?)),
         || counters(&caller, [3, 4, 0, 1]),
     );
+    numbers_agree(|| server.session(), || numbers_of_kernel(&caller));
     client.hang_up().expect("a call");
     down(|wanted| server.told(wanted)).expect("the server is told");
     client.gone().expect("its pppd ends");
@@ -179,6 +158,7 @@ fn guest_calls_user_space(ppp: &str) {
         || Ok(sent_and_received(&client.session()?)),
         || Ok(received_and_sent(&only_session(server.show()?)?)),
     );
+    numbers_agree(|| client.session(), || Ok(seen_from_there(&only_session(server.show()?)?)));
     client.stop().expect("a good end");
     down(|wanted| server.told(wanted)).expect("the server is told");
     server.stop().expect("a good end");
@@ -199,6 +179,7 @@ fn user_space_calls_guest(ppp: &str) {
         || Ok(sent_and_received(&only_session(client.show()?)?)),
         || Ok(received_and_sent(&server.session()?)),
     );
+    numbers_agree(|| server.session(), || Ok(seen_from_there(&only_session(client.show()?)?)));
     client.stop().expect("a good end");
     down(|wanted| server.told(wanted)).expect("the server is told");
     server.stop().expect("a good end");
@@ -268,16 +249,35 @@ fn ipv6(ppp: &str) {
     server.stop().expect("a good end");
 }
 
+/// What the peer is told when pppd is killed. A cause of RFC 3145 is not among it: PPP has not ended by its rules.
+const KILLED: &str = "Result Code (1): CDN 2: call disconnected for the reason indicated in the error code; error 4: \
+                      insufficient resources to handle this operation now; it says: PPP has failed";
+
+/// Result and causes of the CDN that a daemon hears.
+fn cdn(daemon: &Daemon<'_>) -> String {
+    let cdn = daemon.told(|notice| match notice {
+        Notice::Message { sent: false, text } if text.starts_with("CDN ") => Some(text.clone()),
+        _ => None,
+    });
+    let cdn = cdn.expect("a CDN");
+    let causes =
+        cdn.lines().map(str::trim).filter(|line| line.starts_with("Result") || line.contains("Cause"));
+    causes.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn uml_pppd_of_a_client_is_killed() {
     let lan = Lan::new().expect("a network");
     let caller = guest(&lan, 2);
-    let server = Daemon::serve(&lan.here, &serve("user", HERE, OWN)).expect("a server");
+    let configuration = serve("user", HERE, OWN);
+    let server = Daemon::start(&lan.here, &["serve", "-c", "FILE", "--trace"], &configuration);
+    let server = server.and_then(Daemon::listening).expect("a server");
     let client = GuestDaemon::connect(&caller, &connect("linux", HERE, PPPD)).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     caller.run("pkill -KILL -x pppd").expect("it runs");
     let why = down(|wanted| client.told(wanted)).expect("the client notices");
     assert_eq!(why, "pppd failed: signal: 9 (SIGKILL)");
+    assert_eq!(cdn(&server), KILLED);
     let why = down(|wanted| server.told(wanted)).expect("the server is told");
     assert!(why.contains("PPP has failed"), "{why}");
     client.ends(Code::Local).expect("its end");
@@ -290,13 +290,14 @@ fn uml_pppd_of_a_server_is_killed() {
     let called = guest(&lan, 2);
     let server = GuestDaemon::serve(&called, &serve("linux", called.address, PPPD)).expect("a server");
     let configuration = connect("user", called.address, OWN);
-    let client =
-        Daemon::start(&lan.here, &["connect", "-c", "FILE", "peer"], &configuration).expect("a client");
+    let client = Daemon::start(&lan.here, &["connect", "-c", "FILE", "peer", "--trace"], &configuration);
+    let client = client.expect("a client");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     called.run("pkill -KILL -x pppd").expect("it runs");
     let why = down(|wanted| server.told(wanted)).expect("the server notices");
     assert_eq!(why, "pppd failed: signal: 9 (SIGKILL)");
+    assert_eq!(cdn(&client), KILLED);
     client.ends(Code::Ended).expect("it is told");
     server.stop().expect("a good end");
 }
@@ -385,154 +386,15 @@ fn uml_pppd_tells_accms() {
     let lan = Lan::new().expect("a network");
     let [caller, called] = [2, 3].map(|host| guest(&lan, host));
     called.run("mount -t tmpfs tmpfs /tmp").expect("a place for the plugin's socket");
-    let plugin = PPPD.replace("\"debug\"", "\"plugin\", \"openl2tp.so\"");
+    // What each wants to have escaped: the server receives what the client sends.
+    let map =
+        |options: &str, map: &str| PPPD.replace("\"debug\"", &format!("{options}\"asyncmap\", \"{map}\""));
+    let plugin = map("\"plugin\", \"openl2tp.so\", ", "a0000");
     let server = GuestDaemon::serve(&called, &serve("linux", called.address, &plugin)).expect("a server");
-    let client = GuestDaemon::connect(&caller, &connect("linux", called.address, PPPD)).expect("a client");
-    client.job().find(PATIENCE, with("ACCM send 00000000, receive 00000000")).expect("the LAC is told");
+    let configuration = connect("linux", called.address, &map("", "500"));
+    let client = GuestDaemon::connect(&caller, &configuration).expect("a client");
+    client.job().find(PATIENCE, with("ACCM send 00000500, receive 000a0000")).expect("the LAC is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
     client.stop().expect("a good end");
     server.stop().expect("a good end");
-}
-
-/// A guest whose pppd knows the user.
-fn guest(lan: &Lan, host: u8) -> Uml {
-    let guest = Uml::boot(lan, host).expect("a guest");
-    let (user, password) = SETTINGS.user;
-    guest.file("secrets", &format!("\"{user}\" * \"{password}\" *\n")).expect("a file");
-    guest.run("install -m 600 /host/secrets /etc/ppp/chap-secrets").expect("its secrets");
-    guest
-}
-
-/// A server that notices within 5 s that its peer is gone, and that has one address to give.
-fn serve(driver: &str, address: Ipv4Addr, ppp: &str) -> String {
-    let ((local, remote), (user, password)) = (INNER, SETTINGS.user);
-    format!(
-        "driver = \"{driver}\"\n[[listen]]\naddress = \"{address}\"\n[pool.inner]\nranges = [\"{remote}\"]\n\
-         [peer.any]\n{COMMON}{ppp}auth = [\"mschapv2\"]\npool = \"inner\"\nlocal-address = \"{local}\"\n\
-         echo-interval = \"1s\"\necho-failures = 5\nhello = \"1s\"\nhello-retransmissions = 2\nretransmissions = 3\n\
-         [[user]]\nname = \"{user}\"\npassword = \"{password}\"\n"
-    )
-}
-
-/// A client that notices within 5 s that its peer is gone.
-fn connect(driver: &str, host: Ipv4Addr, ppp: &str) -> String {
-    let (user, password) = SETTINGS.user;
-    format!(
-        "driver = \"{driver}\"\n[connect.peer]\nhost = \"{host}\"\n{COMMON}{ppp}user = \"{user}\"\n\
-         password = \"{password}\"\ndns = \"none\"\nauth = [\"mschapv2\"]\n\
-         echo-interval = \"1s\"\necho-failures = 5\nretransmissions = 3\n"
-    )
-}
-
-/// It is told of the session, with these addresses.
-fn up(
-    told: impl FnOnce(&dyn Fn(&Notice) -> Option<(Ipv4Addr, Ipv4Addr)>) -> io::Result<(Ipv4Addr, Ipv4Addr)>,
-    addresses: (Ipv4Addr, Ipv4Addr),
-) -> io::Result<()> {
-    let (here, there) = addresses;
-    told(&|notice| match notice {
-        Notice::SessionUp { local, remote, .. } => (*local == here && *remote == there).then_some(addresses),
-        _ => None,
-    })
-    .map(drop)
-}
-
-/// It is told that the session has ended.
-fn down(told: impl FnOnce(&dyn Fn(&Notice) -> Option<String>) -> io::Result<String>) -> io::Result<String> {
-    told(&|notice| match notice {
-        Notice::SessionDown { why, .. } => Some(why.clone()),
-        _ => None,
-    })
-}
-
-fn echoes(guest: &Uml, to: Ipv4Addr) {
-    guest.run(&format!("ping -q -c 5 -i 0.1 -W 5 {to}")).expect("echoes");
-}
-
-/// Echoes, and TCP both ways, from one guest to this address in another.
-fn moves(from: &Uml, to: Ipv4Addr, there: &Uml) {
-    echoes(from, to);
-    for way in ["", "--reverse"] {
-        let peer = iperf3::serve_in(there).expect("iperf3");
-        from.run(&format!("iperf3 --client {to} --time 1 {way}")).expect("TCP");
-        peer.succeed(PATIENCE).expect("iperf3");
-    }
-}
-
-/// The same between here and a guest.
-fn moves_from_here(lan: &Lan, there: &Uml, to: Ipv4Addr, from: Ipv4Addr) {
-    echoes(there, from);
-    lan.here.run(&format!("ping -q -c 5 -i 0.1 -W 5 {to}")).expect("echoes");
-    for way in [Way::Up, Way::Down] {
-        let peer = iperf3::serve_in(there).expect("iperf3");
-        iperf3::run(&lan.here, to, way, 1).expect("TCP");
-        peer.succeed(PATIENCE).expect("iperf3");
-    }
-}
-
-/// What `show` tells is what the kernel tells: ids, state, Ns and Nr, counters, interface.
-fn agrees_with_kernel(guest: &Uml, daemon: &GuestDaemon) {
-    agree(|| Ok(vec![in_words_of_proc(&daemon.session()?)]), || proc_sessions(guest));
-    let session = daemon.session().expect("a session");
-    assert!(session.bound && session.send_seq && session.recv_seq, "{session:?}");
-    assert!(session.interface.is_some(), "{session:?}");
-    assert_ne!((session.nr, session.ns), (0, 0), "{session:?}");
-    for name in ["rx_errors", "rx_seq_discards", "tx_errors"] {
-        assert!(session.stats.contains(&(name.into(), 0)), "{:?}", session.stats);
-    }
-}
-
-/// Two views are the same at last.
-fn agree<T: PartialEq + Debug>(left: impl Fn() -> io::Result<T>, right: impl Fn() -> io::Result<T>) {
-    agree_so(left, right, T::eq);
-}
-
-/// The same of what we have sent and received, and what xl2tpd has received and sent. Its session may not be there
-/// yet when our first frame comes, which has so many bytes, or when that comes again.
-fn agree_but_first(
-    first: u64,
-    ours: impl Fn() -> io::Result<[u64; 4]>,
-    its: impl Fn() -> io::Result<[u64; 4]>,
-) {
-    agree_so(ours, its, |ours, its| {
-        let [packets, bytes, sent, sent_bytes] = *its;
-        let missed = ours[0].saturating_sub(packets);
-        *ours == [packets + missed, bytes + missed * first, sent, sent_bytes]
-    });
-}
-
-fn agree_so<T: Debug>(
-    left: impl Fn() -> io::Result<T>,
-    right: impl Fn() -> io::Result<T>,
-    same: impl Fn(&T, &T) -> bool,
-) {
-    let mut last = None;
-    for _ in 0..LOOKS {
-        let both = (left().expect("one view"), right().expect("the other view"));
-        if same(&both.0, &both.1) {
-            return;
-        }
-        last = Some(both);
-    }
-    panic!("they never agree: {last:#?}");
-}
-
-fn count(session: &SessionView, name: &str) -> u64 {
-    session.stats.iter().find(|(counter, _)| counter == name).map_or(0, |(_, value)| *value)
-}
-
-/// Packets and bytes.
-fn sent_and_received(session: &SessionView) -> [u64; 4] {
-    ["tx_packets", "tx_bytes", "rx_packets", "rx_bytes"].map(|name| count(session, name))
-}
-
-fn received_and_sent(session: &SessionView) -> [u64; 4] {
-    ["rx_packets", "rx_bytes", "tx_packets", "tx_bytes"].map(|name| count(session, name))
-}
-
-/// Some of the kernel's counters of the only session in a guest.
-fn counters(guest: &Uml, which: [usize; 4]) -> io::Result<[u64; 4]> {
-    let sessions = proc_sessions(guest)?;
-    let [session] = &sessions[..] else { return Err(io::Error::other(format!("{sessions:?}"))) };
-    Ok(which.map(|counter| session.counters[counter]))
 }

@@ -54,6 +54,16 @@ fn xl2tpd_receives_for_30_s_with_everything() {
 }
 
 #[test]
+fn xl2tpd_receives_for_30_s_with_a_secret() {
+    moves(Settings { secret: FULL.secret, ..PLAIN }, Way::Up);
+}
+
+#[test]
+fn xl2tpd_sends_for_30_s_by_mschapv2() {
+    moves(Settings { secret: None, ..FULL }, Way::Down);
+}
+
+#[test]
 fn xl2tpd_is_hung_up_on() {
     let (lan, guest) = bed();
     let server = Daemon::serve(&lan.here, &configuration(FULL)).expect("a server");

@@ -47,6 +47,16 @@ fn xl2tpd_sends_for_30_s_with_everything() {
 }
 
 #[test]
+fn xl2tpd_sends_for_30_s_with_a_secret() {
+    moves(Settings { secret: FULL.secret, ..PLAIN }, Way::Down);
+}
+
+#[test]
+fn xl2tpd_receives_for_30_s_by_mschapv2() {
+    moves(Settings { secret: None, ..FULL }, Way::Up);
+}
+
+#[test]
 fn xl2tpd_is_hung_up_on_by_its_caller() {
     let (lan, guest) = bed();
     let server = Xl2tpd::lns(&guest, FULL).expect("xl2tpd");

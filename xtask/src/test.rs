@@ -97,6 +97,11 @@ fn summary(rows: &[(&str, Result<Passed, Problem>, Duration)]) -> ExitCode {
     let failed = rows.iter().filter(|row| matches!(row.1, Err(Problem::Failed(_)))).count();
     let missing = rows.iter().filter(|row| matches!(row.1, Err(Problem::Missing(_)))).count();
     println!("\nsteps: {} passed, {failed} failed, {missing} not run", rows.len() - failed - missing);
+    for (name, result, _) in rows {
+        if let Err(Problem::Missing(why)) = result {
+            println!("NOT RUN, so nothing is known of it: {name}: {why}");
+        }
+    }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -6,12 +6,12 @@
 //! ```
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
@@ -40,7 +40,7 @@ pub const RIGHT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 const LOCAL_TABLE: u8 = 255;
 const VETH: &str = "veth0";
 /// How long the kernel may take to install routes, and to get a link going.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A network namespace that lives as long as this value and the processes in it.
 #[derive(Debug)]
@@ -113,6 +113,17 @@ impl Space {
     }
 }
 
+/// Whether an address answers an echo within a second.
+fn answers(from: &Space, target: IpAddr) -> io::Result<bool> {
+    let once = Requests { count: 1, interval: Duration::ZERO, patience: Duration::from_secs(1) };
+    match ping(from, target, once) {
+        Ok(ping) => Ok(ping.complete()),
+        // Nobody has answered ARP or Neighbour Discovery.
+        Err(error) if error.kind() == ErrorKind::HostUnreachable => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Two namespaces and the veth between them.
 #[derive(Debug)]
 pub struct Bed {
@@ -147,11 +158,13 @@ impl Bed {
             })?;
         }
         // Some time after both ends are up the kernel gives the first one its queue; until then it drops what is
-        // sent there, without telling anyone, and ARP asks again a second later.
+        // sent there, without telling anyone. A busy machine takes seconds for that.
         for right in [IpAddr::V4(RIGHT), IpAddr::V6(RIGHT6)] {
-            let once = Requests { count: 1, interval: Duration::ZERO, patience: PATIENCE };
-            if !ping(&bed.left, right, once)?.complete() {
-                return Err(io::Error::other(format!("{VETH}: {right} does not answer")));
+            let end = Instant::now() + PATIENCE;
+            while !answers(&bed.left, right)? {
+                if Instant::now() >= end {
+                    return Err(io::Error::other(format!("{VETH}: {right} does not answer")));
+                }
             }
         }
         Ok(bed)

@@ -26,8 +26,6 @@ use ppp::{Link, Secret};
 
 /// Datagrams that are received before others have their turn.
 const TURN: usize = 64;
-/// Tunnels that are being opened at a time.
-const OPENING: usize = 32;
 /// The largest datagram.
 const LARGEST: usize = 2048;
 
@@ -40,6 +38,8 @@ pub struct Load {
     pub sources: Vec<IpAddr>,
     /// How many tunnels.
     pub tunnels: usize,
+    /// How many of them may be being opened at a time.
+    pub opening: usize,
     /// How many sessions each of them has.
     pub sessions_per_tunnel: usize,
     /// The user's name.
@@ -156,7 +156,7 @@ impl Clients {
         let end = StdInstant::now() + patience;
         loop {
             let now = self.now();
-            while self.begun < self.load.tunnels && self.opening.len() < OPENING {
+            while self.begun < self.load.tunnels && self.opening.len() < self.load.opening {
                 self.open(now);
             }
             self.pump(now)?;

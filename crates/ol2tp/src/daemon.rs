@@ -117,7 +117,12 @@ fn driver(kind: DriverKind, mode: Mode, debug_rate: Option<u32>) -> Result<(Arc<
             UserDriver::new(config).map(|driver| (Arc::new(driver) as _, "as it was wanted".into()))
         }
     };
-    chosen.map_err(|error| Failure::cannot(format!("starting the driver: {error}")))
+    let chosen = chosen.map_err(|error| Failure::cannot(format!("starting the driver: {error}")))?;
+    let ignored = [("--mode", mode != Mode::OFFLOAD), ("--debug-rate", debug_rate != DEBUG_RATE)];
+    for (option, _) in ignored.into_iter().filter(|(_, given)| *given && chosen.0.name() == "linux") {
+        warn!("{option} is of no effect: it is for driver = \"user\", and this is the kernel's");
+    }
+    Ok(chosen)
 }
 
 /// Where the control socket is.

@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod advert;
 pub mod config;
 pub mod control;
+pub mod descriptors;
 pub mod error;
 pub mod hooks;
 pub mod notice;

@@ -14,10 +14,12 @@
 //! its interface went with it.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -30,7 +32,7 @@ use tracing::{info, warn};
 use crate::error::{Doing, Result};
 
 /// The folder that those lock who may have routes.
-const FOLDER: &str = "/run/ol2tp";
+pub const LOCK: &str = "/run/ol2tp/routes";
 
 /// The protocol number of our routes (`proto` in `ip route`): IP's number of L2TP.
 pub const PROTOCOL: u8 = 115;
@@ -139,19 +141,31 @@ impl Client {
         self.notices.as_fd()
     }
 
-    /// Looks whether the way to the peer is still the best, and takes the one that is.
+    /// Looks whether the way to the peer is still the best, and takes the one that is. What keeps everything
+    /// else from going past the tunnel is put back if someone has removed it: a daemon that starts may know
+    /// nothing of this one, as one of a container with a `/run` of its own.
     ///
     /// Errors: the kernel refuses. The tunnel's packets do not go through the tunnel even then.
     pub fn follow(&mut self) -> Result<Option<Moved>> {
         let peer = self.peer;
         let doing = || format!("following the route to {peer}");
-        let mut concerned = false;
+        let (mut concerned, mut opened) = (false, false);
         while let Some(notice) = self.notices.recv().doing(doing)? {
+            opened |= match &notice {
+                Notice::Route(route) => {
+                    DEFAULT_V4.iter().chain(&DEFAULT_V6).any(|all| *all == route.destination)
+                }
+                Notice::Interface(_) => false,
+                Notice::Lost => true,
+            };
             concerned |= match notice {
                 Notice::Route(route) => route.destination.contains(peer),
                 Notice::Interface(index) => self.host.as_ref().is_none_or(|host| host.index == Some(index)),
                 Notice::Lost => true,
             };
+        }
+        for route in self.closed.iter().filter(|_| opened) {
+            add(&self.netlink, route).doing(doing)?;
         }
         if !concerned || is_link_local(peer) {
             return Ok(None);
@@ -233,15 +247,23 @@ impl Drop for Client {
 pub struct Claim(#[allow(dead_code, reason = "its end is what counts")] Flock<File>);
 
 /// Removes the routes of [`Client`]s that were killed: what refuses packets would go on doing so. If another
-/// daemon claims that they may be its own, they stay. What cannot be done is logged.
-pub fn repair(netlink: &Netlink) -> Option<Claim> {
+/// daemon claims by the folder `lock` that they may be its own, they stay. What cannot be done is logged.
+///
+/// It never waits: whoever looks at the same time keeps this one from a claim, and then the caller may try again.
+pub fn repair(netlink: &Netlink, lock: &Path) -> Option<Claim> {
     let repair = || {
-        fs::create_dir_all(FOLDER)?;
-        // A folder can be locked too, and leaves no file behind.
-        let alone = match Flock::lock(File::open(FOLDER)?, FlockArg::LockExclusiveNonblock) {
+        if let Some(folder) = lock.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        // A folder can be locked too, and leaves no file behind. Nobody else can open this one, and so lock it.
+        match DirBuilder::new().mode(0o700).create(lock) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let alone = match Flock::lock(File::open(lock)?, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
-            Err((folder, Errno::EWOULDBLOCK)) => {
-                return Flock::lock(folder, FlockArg::LockShared).map_err(|(_, errno)| errno.into());
+            Err((file, Errno::EWOULDBLOCK)) => {
+                return Flock::lock(file, FlockArg::LockSharedNonblock).map_err(|(_, errno)| errno.into());
             }
             Err((_, errno)) => return Err(errno.into()),
         };
@@ -251,19 +273,23 @@ pub fn repair(netlink: &Netlink) -> Option<Claim> {
             let ours = |route: &&Route| route.protocol == PROTOCOL;
             let stops = |route: &&Route| route.kind == RouteKind::Unreachable && route.metric == u32::MAX;
             for stop in routes.iter().filter(ours).filter(stops) {
-                let there = |route: &&Route| route.destination == stop.destination;
-                for route in routes.iter().filter(ours).filter(there) {
+                // What leads into a tunnel would have gone with its interface.
+                let host = stop.destination == Prefix::host(stop.destination.address);
+                let left = |route: &&Route| route.destination == stop.destination && (host || stops(route));
+                for route in routes.iter().filter(ours).filter(left) {
                     info!("removing the route {route} of a run that was killed");
                     remove(netlink, route);
                 }
             }
         }
-        alone.relock(FlockArg::LockShared)?;
+        alone.relock(FlockArg::LockSharedNonblock)?;
         Ok(alone)
     };
     let claim: io::Result<_> = repair();
     claim
-        .inspect_err(|error| info!("{FOLDER}: {error}: routes of runs that were killed are not looked for"))
+        .inspect_err(|error| {
+            info!("{}: {error}: routes of runs that were killed are not looked for", lock.display());
+        })
         .ok()
         .map(Claim)
 }
@@ -364,7 +390,9 @@ fn remove(netlink: &Netlink, route: &Route) {
 
 /// What tells two ways to the same host apart.
 fn hop(route: &Route) -> (RouteKind, Option<IpAddr>, Option<u32>, u8) {
-    (route.kind, route.gateway, route.index, route.protocol)
+    // IPv6 gives what leads nowhere the loopback interface.
+    let index = route.index.filter(|_| route.kind != RouteKind::Unreachable);
+    (route.kind, route.gateway, index, route.protocol)
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -176,6 +176,9 @@ pub trait Unit: Send + Sync {
     fn mtu(&self) -> u16;
     /// Caps the MTU at the MRU that the peer negotiated.
     fn set_mru(&self, mru: u16) -> Result<()>;
+    /// Which network protocols' packets pass, in both directions; all of them until this is called. Others are
+    /// dropped, as by an interface that is down. For those whose NCP is open (RFC 1661 §3.6).
+    fn let_pass(&self, networks: Networks) -> Result<()>;
     /// Sends a PPP control frame that starts with its two-byte protocol.
     fn send(&self, frame: &[u8]) -> Result<()>;
     /// The next PPP control frame, starting with its two-byte protocol, cut to the buffer: its whole
@@ -309,6 +312,20 @@ impl Default for Interface {
     fn default() -> Self {
         Self::Own { name: "ppp%d".into() }
     }
+}
+
+/// Network protocols.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Networks {
+    /// IPv4: IPCP is open.
+    pub ipv4: bool,
+    /// IPv6: IPV6CP is open.
+    pub ipv6: bool,
+}
+
+impl Networks {
+    /// All there are.
+    pub const ALL: Self = Self { ipv4: true, ipv6: true };
 }
 
 /// What makes a shared interface.

@@ -286,8 +286,8 @@ pub struct BenchArgs {
     /// How long each time
     #[arg(long, default_value = "1", value_parser = seconds)]
     pub seconds: Duration,
-    /// How long sessions are watched that do nothing
-    #[arg(long, default_value = "10", value_parser = seconds)]
+    /// How long sessions are watched that do nothing but answer LCP's echoes, which come every 30 s
+    #[arg(long, default_value = "40", value_parser = seconds)]
     pub idle: Duration,
     /// Sessions on the shared interface
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=65_000))]

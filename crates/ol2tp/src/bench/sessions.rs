@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use ol2tpd::control::What;
+use ol2tpd::descriptors;
 use ol2tpd::shared_sessions::address;
 use pppol2tp::Prefix;
 use serde::Serialize;
@@ -62,7 +62,7 @@ pub struct Row {
 pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> Result<Sessions> {
     let program = this_program()?;
     let window = Window { ramp: RAMP, length: args.seconds };
-    let limit = raise_descriptors();
+    let limit = descriptors::raise();
     let mut sites = Vec::new();
     for sessions in [1, args.sessions] {
         progress.say(format_args!("starting {sessions} sessions"));
@@ -75,12 +75,6 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
         }
     }
     Ok(Sessions { rows: sites.into_iter().map(Site::finish).collect::<Result<_>>()? })
-}
-
-/// As many descriptors as this process may have.
-fn raise_descriptors() -> u64 {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
-    if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft }
 }
 
 /// A bed with many sessions, and what was measured in it.

@@ -32,6 +32,8 @@ pub const USER: &str = "load";
 pub const SOURCES: u8 = 16;
 /// Sessions of a tunnel.
 pub const PER_TUNNEL: usize = 100;
+/// Tunnels that are being opened at a time.
+const OPENING: usize = 32;
 /// How long all of them may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -105,6 +107,7 @@ pub fn load(server: SocketAddr, source: impl Fn(u8) -> Ipv4Addr, sessions: usize
         server,
         sources: (0..SOURCES).map(|n| source(n).into()).collect(),
         tunnels: sessions.div_ceil(PER_TUNNEL),
+        opening: OPENING,
         sessions_per_tunnel: PER_TUNNEL.min(sessions),
         user: USER.into(),
         password: USER.into(),

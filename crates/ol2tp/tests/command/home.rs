@@ -42,6 +42,7 @@ pub(crate) struct Traces {
     routes: BTreeSet<String>,
     resolv_conf: String,
     files: BTreeSet<String>,
+    processes: BTreeSet<String>,
 }
 
 impl<'a> Home<'a> {
@@ -140,6 +141,7 @@ impl<'a> Home<'a> {
                 routes: self.routes()?,
                 resolv_conf: fs::read_to_string("/etc/resolv.conf")?,
                 files: files("/run")?.into_iter().chain(edited).collect(),
+                processes: processes()?,
             })
         })
         .unwrap()
@@ -192,6 +194,18 @@ impl<'a> Home<'a> {
 }
 
 /// All files below a folder. Folders count for nothing: they are made once and stay.
+/// Processes of this network namespace, by number and name; but for this one, whose threads come and go.
+fn processes() -> io::Result<BTreeSet<String>> {
+    let here = fs::read_link("/proc/thread-self/ns/net")?;
+    let all = fs::read_dir("/proc")?.flatten().map(|entry| entry.path());
+    let ours = all.filter(|process| fs::read_link(process.join("ns/net")).is_ok_and(|there| there == here));
+    let named = ours.filter_map(|process| {
+        let name = fs::read_to_string(process.join("comm")).ok()?;
+        Some(format!("{} {}", process.file_name()?.display(), name.trim_end()))
+    });
+    Ok(named.collect())
+}
+
 fn files(folder: &str) -> io::Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder)? {

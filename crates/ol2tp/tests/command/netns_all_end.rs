@@ -44,6 +44,7 @@ fn their_addresses_serve_others_and_their_interfaces_go() {
             server: (RIGHT, 1701).into(),
             sources: vec![LEFT.into()],
             tunnels: 1,
+            opening: 1,
             sessions_per_tunnel: CLIENTS,
             user: USER.into(),
             password: PASSWORD.into(),

@@ -1,14 +1,18 @@
 //! Five hundred clients at once, over a network that loses a twentieth of all datagrams each way.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ol2tp::bed::{Bed, LEFT, RIGHT};
+use nix::net::if_::if_nametoindex;
+use ol2tp::bed::{Bed, RIGHT, Space};
 use ol2tp::clients::{Clients, Load};
 use ol2tpd::Notice;
 use ol2tpd::control::Report;
+use pppol2tp::Prefix;
+use pppol2tp::netlink::Netlink;
 
 use crate::home::Home;
 use crate::vpn::{PASSWORD, USER};
@@ -33,8 +37,9 @@ fn all_come_up_none_twice_and_all_are_gone_in_the_end() {
 
     let load = Load {
         server: (RIGHT, 1701).into(),
-        sources: vec![LEFT.into()],
+        sources: sources(&bed.left),
         tunnels: CLIENTS,
+        opening: CLIENTS,
         sessions_per_tunnel: 1,
         user: USER.into(),
         password: PASSWORD.into(),
@@ -65,6 +70,20 @@ fn all_come_up_none_twice_and_all_are_gone_in_the_end() {
     server.until_count(CLIENTS, |notice| matches!(notice, Notice::SessionDown { .. }));
     server.stop();
     assert_eq!(home.traces(), before);
+}
+
+/// Addresses that the clients share by twos: one address may ask for 50 tunnels a second.
+fn sources(space: &Space) -> Vec<IpAddr> {
+    let addresses: Vec<_> = (3..=252).map(|n| IpAddr::from([192, 0, 2, n])).collect();
+    space
+        .enter(|| {
+            let (netlink, index) = (Netlink::open()?, if_nametoindex("veth0")?);
+            addresses
+                .iter()
+                .try_for_each(|ip| netlink.add_address(index, Prefix { address: *ip, len: 24 }, None))
+        })
+        .unwrap();
+    addresses
 }
 
 /// How many sessions the server has, and how many addresses they have.

@@ -59,6 +59,7 @@ fn called(secret: Option<&str>) -> (Option<String>, String) {
         server: (RIGHT, 1701).into(),
         sources: vec![LEFT.into()],
         tunnels: 1,
+        opening: 1,
         sessions_per_tunnel: 1,
         user: USER.into(),
         password: PASSWORD.into(),

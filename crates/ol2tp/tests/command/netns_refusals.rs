@@ -91,6 +91,31 @@ fn a_server_without_the_secret() {
 }
 
 #[test]
+fn a_server_that_does_not_know_this_host() {
+    let bed = Bed::new().unwrap();
+    let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
+    let file = r#"
+[[listen]]
+address = "192.0.2.2"
+[peer.others]
+host-name = "another*"
+local-address = "10.64.0.1"
+pool = "one"
+[pool.one]
+ranges = ["10.64.0.10"]
+[[user]]
+name = "anna"
+password = "sesame"
+"#;
+    right.write("/etc/ol2tp.toml", file);
+    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
+    server.until_listening();
+    let ended = connect(&left, &[]).ended();
+    let words = ["failed while opening the tunnel: ", "this host is not known here"];
+    assert_failed(&ended, 13, Step::Tunnel, Failed::Refused, &words);
+}
+
+#[test]
 fn a_pool_without_a_free_address() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));

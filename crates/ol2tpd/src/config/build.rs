@@ -17,7 +17,7 @@ use super::peers;
 use super::problem::{Place, Problem, Severity, nearest};
 use super::secrets;
 use super::section::Section;
-use super::settings::{DriverKind, Hooks, Limits, Profile, Settings, User};
+use super::settings::{DriverKind, Hooks, Limits, PppdLogins, Profile, Settings, User};
 use super::value::{self, Read};
 use crate::accounts::{ChapSecrets, Grant};
 
@@ -32,7 +32,7 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
     let control = root.table("control", "[control]");
     let control_socket = control.get("socket", value::text).map(|path| root.reader.path(&path));
     control.finish();
-    let limits = limits(root.table("limits", "[limits]"));
+    let (limits, pppd_logins) = limits(root.table("limits", "[limits]"));
     let pools = Pools::read(&root);
     let accounts = root.table("accounts", "[accounts]");
     let ppp_name = accounts.get("name", value::name).unwrap_or_else(|| host_name.clone());
@@ -83,6 +83,7 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
         listen: if listen.is_empty() && !peers.is_empty() { everywhere() } else { listen },
         control_socket,
         limits,
+        pppd_logins,
         peers,
         pools: ipv4
             .into_iter()
@@ -140,8 +141,8 @@ fn listen(root: &Section<'_>) -> Vec<SocketAddr> {
 /// Calls from one source whose users have not proved yet who they are.
 const LOGINS: usize = 4096;
 
-fn limits(section: Section<'_>) -> Limits {
-    let default = Limits::default();
+fn limits(section: Section<'_>) -> (Limits, PppdLogins) {
+    let (default, pppd) = (Limits::default(), PppdLogins::default());
     let number = |key, most: usize, default| section.get(key, value::number(1..=most)).unwrap_or(default);
     let ids = usize::from(u16::MAX);
     let limits = Limits {
@@ -157,8 +158,12 @@ fn limits(section: Section<'_>) -> Limits {
         requests: number("requests", 1_000_000, default.requests as usize) as u32,
         backlog: number("backlog", 1_000_000, default.backlog),
     };
+    let pppd_logins = PppdLogins {
+        all: number("pppd-logins", ids, pppd.all),
+        per_source: number("pppd-logins-per-source", ids, pppd.per_source),
+    };
     section.finish();
-    limits
+    (limits, pppd_logins)
 }
 
 /// A range of a pool, as it stands in the file.

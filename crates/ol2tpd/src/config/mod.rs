@@ -28,8 +28,8 @@ pub use flags::{ConnectFlags, ServeFlags};
 pub use net::{Prefix, Range};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use settings::{
-    Backoff, Dial, DnsMode, DriverKind, Hooks, InterfaceChoice, Limits, Network, Peer, Policy, Pppd, Profile,
-    Settings, User,
+    Backoff, Dial, DnsMode, DriverKind, Hooks, InterfaceChoice, Limits, Network, Peer, Policy, Pppd,
+    PppdLogins, Profile, Settings, User,
 };
 pub use value::print_duration;
 pub use view::{Shown, TableName, View};

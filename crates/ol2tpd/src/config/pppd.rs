@@ -1,5 +1,6 @@
 //! `ppp = "pppd"`: what pppd may be told besides, and what it cannot do.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -10,7 +11,7 @@ use super::settings::{InterfaceChoice, Pppd};
 use super::value::{self, Read, choice, list, text};
 
 /// Options of pppd that are ours to give, or that would have it do what we do.
-const TAKEN: [(&str, &str); 24] = [
+const TAKEN: [(&str, &str); 26] = [
     ("call", "write its options here"),
     ("connect", "there is no line to dial on"),
     ("connect-script", "there is no line to dial on"),
@@ -32,16 +33,38 @@ const TAKEN: [(&str, &str); 24] = [
     ("pppol2tp_reorderto", "it is `reorder-timeout`"),
     ("pppol2tp_ifname", "it is `interface-name`"),
     ("pppol2tp_send_seq", "it is `send-sequence`"),
+    ("pppol2tp_session_id", "it is always given"),
+    ("pppol2tp_tunnel_id", "it is always given"),
     ("pty", "there is no line to dial on"),
     ("unit", "it is `interface-name`"),
     ("updetach", "pppd has to stay in the foreground"),
+];
+
+/// Options of pppd whose value can be any word, also one that is an option's name.
+const WITH_ANY_VALUE: [&str; 16] = [
+    "allow-number",
+    "domain",
+    "endpoint",
+    "init",
+    "ip-down-script",
+    "ip-up-script",
+    "ipparam",
+    "ipv6-down-script",
+    "ipv6-up-script",
+    "linkname",
+    "logfile",
+    "name",
+    "plugin",
+    "remotename",
+    "user",
+    "welcome",
 ];
 
 /// pppd, if it is to do PPP.
 pub(super) fn pppd(section: &Section<'_>, interface: &InterfaceChoice) -> Option<Pppd> {
     let wanted = section.get("ppp", choice(&[("own", false), ("pppd", true)])).unwrap_or(false);
     let path = section.get("pppd-path", text).map(|path| section.reader.path(&path));
-    let options = section.get("pppd-options", list(option));
+    let options = section.get("pppd-options", options);
     if !wanted {
         for key in ["pppd-path", "pppd-options"] {
             if section.has(key) {
@@ -78,10 +101,19 @@ fn check_program(section: &Section<'_>, path: &Path) {
     }
 }
 
-/// A word of pppd's command line.
-fn option(node: &Node) -> Read<String> {
+/// The words of pppd's command line.
+fn options(node: &Node) -> Read<Vec<String>> {
+    let is_value = Cell::new(false);
+    list(|node| {
+        let word = option(node, is_value.get());
+        is_value.set(!is_value.get() && word.as_ref().is_ok_and(|word| WITH_ANY_VALUE.contains(&&**word)));
+        word
+    })(node)
+}
+
+fn option(node: &Node, is_value: bool) -> Read<String> {
     let word = text(node)?;
-    if let Some((name, why)) = TAKEN.iter().find(|(name, _)| *name == word) {
+    if let Some((name, why)) = TAKEN.iter().find(|(name, _)| !is_value && *name == word) {
         return value::wrong(node, format!("`{name}` cannot be given to pppd here: {why}"));
     }
     if word.contains('\0') {

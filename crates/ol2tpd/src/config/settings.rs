@@ -25,6 +25,8 @@ pub struct Settings {
     pub control_socket: Option<PathBuf>,
     /// What is refused.
     pub limits: Limits,
+    /// What is refused where pppd does PPP.
+    pub pppd_logins: PppdLogins,
     /// Who may open a tunnel to us: the first that fits counts.
     pub peers: Vec<Peer>,
     /// IPv4 pools by name. They do not overlap.
@@ -37,6 +39,22 @@ pub struct Settings {
     pub hooks: Hooks,
     /// Tunnels that we open.
     pub connect: Vec<Dial>,
+}
+
+/// How many pppd may run for callers of whom nothing is known yet: peers that have not proved that they know a
+/// secret, until their session has an address. Each is a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PppdLogins {
+    /// In all.
+    pub all: usize,
+    /// Of one source: an IPv4 address or an IPv6 /64.
+    pub per_source: usize,
+}
+
+impl Default for PppdLogins {
+    fn default() -> Self {
+        Self { all: 256, per_source: 32 }
+    }
 }
 
 /// Which driver moves the frames.

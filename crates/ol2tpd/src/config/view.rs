@@ -7,7 +7,9 @@ use l2tp_control::wire::Leniencies;
 use serde_json::{Map, Value, json};
 
 use super::peers::{DNS_MODES, PROXY_POLICIES};
-use super::settings::{Dial, DriverKind, InterfaceChoice, Limits, Policy, Pppd, Profile, Settings, User};
+use super::settings::{
+    Dial, DriverKind, InterfaceChoice, Limits, Policy, Pppd, PppdLogins, Profile, Settings, User,
+};
 use super::value::print_duration;
 
 /// A table of the file.
@@ -58,7 +60,7 @@ impl Settings {
         }
         let socket = self.control_socket.as_ref().map(|path| path.to_string_lossy());
         views.push(one("control", vec![("socket", optional(socket))]));
-        views.push(one("limits", limits(&self.limits)));
+        views.push(one("limits", limits(&self.limits, &self.pppd_logins)));
         for (name, ranges) in &self.pools {
             let ranges: Vec<_> = ranges.iter().map(ToString::to_string).collect();
             let table = TableName::Named("pool", name.clone());
@@ -168,13 +170,15 @@ fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str
     names.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
 }
 
-fn limits(limits: &Limits) -> Vec<(&'static str, Shown)> {
+fn limits(limits: &Limits, pppd: &PppdLogins) -> Vec<(&'static str, Shown)> {
     vec![
         ("tunnels", value(limits.tunnels)),
         ("tunnels-per-source", value(limits.tunnels_per_source)),
         ("sessions-per-tunnel", value(limits.sessions_per_tunnel)),
         ("sessions", value(limits.sessions)),
         ("logins-per-source", optional(limits.unproven_calls_per_source)),
+        ("pppd-logins", value(pppd.all)),
+        ("pppd-logins-per-source", value(pppd.per_source)),
         ("half-open", value(limits.half_open)),
         ("half-open-per-source", value(limits.half_open_per_source)),
         ("requests", value(limits.requests)),

@@ -109,6 +109,11 @@ impl Dials {
         self.entries.iter().position(|entry| matches!(entry.state, State::Opening(id) if id == tunnel))
     }
 
+    /// Whether a tunnel that is being opened has a secret.
+    pub(super) fn has_secret(&self, tunnel: TunnelId) -> bool {
+        self.opener(tunnel).is_some_and(|dial| self.config(dial).policy.secret.is_some())
+    }
+
     /// Tunnels that are being opened.
     pub(super) fn opening(&self) -> impl Iterator<Item = TunnelId> {
         self.entries.iter().filter_map(|entry| match entry.state {
@@ -184,6 +189,16 @@ impl Reactor<'_> {
         }
     }
 
+    /// Ends connections that have no tunnel that is up: those that wait, look a name up or open a tunnel. Whether
+    /// there were any.
+    pub(super) fn stop_waiting_dials(&mut self) -> bool {
+        let waits = |entry: &Entry| !matches!(entry.state, State::Open(_) | State::Finished(_));
+        let waiting: Vec<_> =
+            (0..self.dials.entries.len()).filter(|dial| waits(&self.dials.entries[*dial])).collect();
+        waiting.iter().for_each(|dial| self.finish_dial(*dial));
+        !waiting.is_empty()
+    }
+
     /// Ends a connection for good.
     fn finish_dial(&mut self, dial: usize) {
         let now = self.clock.now();
@@ -198,7 +213,7 @@ impl Reactor<'_> {
         self.watch_addresses();
         self.watch_resolvers();
         if self.claim.is_none() {
-            self.claim = routes::repair(&self.netlink);
+            self.claim = routes::repair(&self.netlink, routes::LOCK.as_ref());
         }
         let entry = &mut self.dials.entries[dial];
         entry.state = State::Resolving;

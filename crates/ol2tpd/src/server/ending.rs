@@ -28,11 +28,12 @@ impl Ending {
         Self { cause: TerminateCause::LOST_CARRIER, failure: Failed::Lost, why }
     }
 
-    pub(super) fn of_tunnel(reason: &Reason<StopResult>) -> Self {
+    /// `secret`: whether we have one, so that the peer may have found that it is wrong.
+    pub(super) fn of_tunnel(reason: &Reason<StopResult>, secret: bool) -> Self {
         let (cause, failure) = match reason.by {
             By::Us | By::Empty => (TerminateCause::NAS_REQUEST, Failed::Local),
             By::Authentication => (TerminateCause::NAS_ERROR, Failed::Secret),
-            By::Peer if reason.cause.result == StopResult::NOT_AUTHORISED => {
+            By::Peer if reason.cause.result == StopResult::NOT_AUTHORISED && secret => {
                 (TerminateCause::USER_ERROR, Failed::Secret)
             }
             By::Peer => (TerminateCause::LOST_CARRIER, Failed::Refused),

@@ -23,6 +23,7 @@
 //! | `removal` | interfaces of sessions that have ended |
 //! | `addresses` | the addresses that they come from |
 //! | `resolvers` | name servers of router advertisements |
+//! | `seldom` | what anybody on the network can have told, once a second |
 //! | `names` | the machine's name servers |
 //! | `requests` | the control API |
 
@@ -38,6 +39,7 @@ mod pppd;
 mod removal;
 mod requests;
 mod resolvers;
+mod seldom;
 mod sessions;
 mod sockets;
 mod tunnels;
@@ -61,6 +63,7 @@ use rand_core::{Rng, SeedableRng};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{error, warn};
+use zeroize::Zeroize;
 
 use self::addresses::Addresses;
 use self::dials::{Dials, Resolved};
@@ -71,13 +74,15 @@ use self::pppd::{Happened, Pppds, Told};
 use self::removal::Removal;
 use self::requests::{Call, Remote};
 use self::resolvers::Resolvers;
+use self::seldom::Seldom;
 use self::sessions::{Key, Session};
 use self::sockets::Sockets;
-use self::tunnels::{Strangers, Tunnel};
+use self::tunnels::Tunnel;
 use crate::accounts::{Aaa, Answer, Local, TerminateCause};
 use crate::advert::Advertiser;
 use crate::config::{Peer, Settings};
 use crate::control::Server;
+use crate::descriptors;
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
 use crate::notice::{Failed, Notice};
@@ -139,11 +144,12 @@ pub fn run(
     options: Options,
     on_notice: impl FnMut(&Notice),
 ) -> Result<Outcome> {
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .doing(|| "starting the event loop".into())?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut server = Server::new(control).doing(|| "control socket".into())?;
         let (calls, requests) = mpsc::channel(REQUESTS);
         let mut reactor = Reactor::new(driver, options, requests, Box::new(on_notice))?;
@@ -161,7 +167,10 @@ pub fn run(
         reactor.close().await;
         server.close().await;
         outcome
-    })
+    });
+    // A lookup may wait for name servers for minutes, and nobody waits for it any more.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// What a timer is for.
@@ -209,7 +218,7 @@ struct Reactor<'a> {
     farewell: Option<Farewell>,
     /// Tunnels that have ended, and whose peers may not know it yet.
     leaving: BTreeSet<TunnelId>,
-    strangers: Strangers,
+    strangers: Seldom,
     notify: Notify,
     /// Seeds of links, jitter.
     rng: ChaCha12Rng,
@@ -322,7 +331,7 @@ impl<'a> Reactor<'a> {
             on_notice,
             farewell: None,
             leaving: BTreeSet::new(),
-            strangers: Strangers::default(),
+            strangers: Seldom::default(),
             notify: Notify::from_environment(),
             rng,
             datagram: vec![0; Message::MAX].into(),
@@ -443,7 +452,11 @@ impl<'a> Reactor<'a> {
                     self.endpoint.handle_datagram(now, path, &mut datagram);
                     self.pump(now);
                 }
-                Reason::Frame(ids) => self.frame_received(now, ids, &datagram),
+                Reason::Frame(ids) => {
+                    self.frame_received(now, ids, &datagram);
+                    // It may have been PAP's password.
+                    datagram.zeroize();
+                }
                 Reason::Gone(ids) => self.driver_session_gone(now, ids),
                 // The driver has counted them.
                 Reason::Short | Reason::Version | Reason::UnknownSession => {}

@@ -15,10 +15,11 @@ use std::sync::Arc;
 use l2tp_control::Instant;
 use nix::libc;
 use pppol2tp::netlink::Netlink;
-use pppol2tp::{Interface, Prefix, SharedInterface, Unit, UnitConfig};
+use pppol2tp::{Interface, Networks, Prefix, SharedInterface, Unit, UnitConfig};
 use tokio::io::unix::AsyncFd;
 use tracing::warn;
 
+use super::resolvers::Advertised;
 use super::sessions::Session;
 use super::up::SHARED_ID;
 use crate::advert;
@@ -44,7 +45,7 @@ pub(super) struct Up {
     /// Why the interface cannot have IPv6.
     no_ipv6: Option<Error>,
     /// Name servers of router advertisements.
-    pub(super) advertised: Vec<IpAddr>,
+    pub(super) advertised: Advertised,
     /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
     pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
 }
@@ -87,6 +88,15 @@ impl Up {
     /// Those that are open.
     pub(super) fn networks(&self) -> impl Iterator<Item = &Network> {
         self.ipv4.iter().chain(&self.ipv6)
+    }
+
+    /// Lets packets of those pass that are open, and of one that is about to.
+    fn let_pass(&self, opening: Option<IpAddr>) -> Result<()> {
+        let opens = |ipv4| opening.is_some_and(|address| address.is_ipv4() == ipv4);
+        let networks =
+            Networks { ipv4: self.ipv4.is_some() || opens(true), ipv6: self.ipv6.is_some() || opens(false) };
+        let doing = || format!("choosing what passes interface {}", self.interface);
+        self.unit.as_ref().map_or(Ok(()), |unit| unit.let_pass(networks).doing(doing))
     }
 
     fn slot(&mut self, ipv4: bool) -> &mut Option<Network> {
@@ -202,9 +212,10 @@ pub(super) fn bind(
         ipv4: None,
         ipv6: None,
         no_ipv6,
-        advertised: Vec::new(),
+        advertised: Advertised::default(),
         client,
     };
+    up.let_pass(None)?;
     if let Some(unit) = up.own_unit() {
         unit.set_up(true).doing(|| format!("setting interface {} up", up.interface))?;
     }
@@ -263,6 +274,8 @@ pub(super) fn open(
     if !ipv4 && let Some(why) = up.no_ipv6.take() {
         return Err(why);
     }
+    // Before the address is there, which the kernel tells the link of.
+    up.let_pass(Some(local))?;
     let address = up.own_unit().is_some().then(|| match local {
         IpAddr::V4(_) => {
             let swallowed = remote.is_unspecified()
@@ -327,6 +340,9 @@ pub(super) fn close(up: &mut Up, ipv4: bool, netlink: &Netlink) {
         up.advertised.clear();
     }
     let address = up.slot(ipv4).take().and_then(|network| network.address);
+    if let Err(error) = up.let_pass(None) {
+        warn!("{error}");
+    }
     if let Some((local, remote)) = address
         && let Err(error) = netlink.remove_address(up.index, local, remote)
         // The interface or the address may have been removed by someone else.

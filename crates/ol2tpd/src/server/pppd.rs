@@ -16,6 +16,7 @@
 //!
 //! When this process dies, the kernel's tunnels go with it, and pppd hangs up.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::pending;
 use std::io::{self, Write};
@@ -24,7 +25,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use l2tp_control::Instant;
+use l2tp_control::wire::CdnResult;
+use l2tp_control::{Cause, Instant};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -39,10 +41,13 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
 
 use self::events::{Events, LinkInfo};
+use self::logins::Logins;
 use super::Reactor;
+use super::ending::Ending;
 use super::network;
 use super::sessions::{Key, Session};
 use super::tunnels::text;
+use crate::accounts::TerminateCause;
 use crate::config;
 use crate::error::{Doing, Error, Result};
 use crate::hooks::child::Group;
@@ -52,9 +57,12 @@ use crate::serve::readable;
 mod arguments;
 mod events;
 mod exit;
+mod logins;
 
 /// How long pppd may take to end: its goodbye is sent again after 3 s, and it waits for its scripts.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long interfaces are not looked at again: each session's coming makes several changes, each look is at all.
+const LOOKS: Duration = Duration::from_millis(50);
 /// How long its last words may take once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -114,6 +122,10 @@ pub(super) struct Pppds {
     told: mpsc::UnboundedSender<Told>,
     /// Changes of interfaces, since the first was started.
     changes: Option<(Notices, AsyncFd<OwnedFd>)>,
+    /// When they are looked at next, at the earliest.
+    next_look: tokio::time::Instant,
+    /// Those that run for strangers.
+    logins: Logins,
     /// ACCMs, since the first with the plugin openl2tp.so was started.
     events: Option<Events>,
 }
@@ -126,15 +138,25 @@ pub(super) enum Happened {
 
 impl Pppds {
     pub(super) fn new(told: mpsc::UnboundedSender<Told>) -> Self {
-        Self { tasks: JoinSet::new(), told, changes: None, events: None }
+        Self {
+            tasks: JoinSet::new(),
+            told,
+            changes: None,
+            next_look: tokio::time::Instant::now(),
+            logins: Logins::default(),
+            events: None,
+        }
     }
 
     /// Waits until something has happened.
     pub(super) async fn happened(&self) -> Happened {
         let changed = async {
             match &self.changes {
-                // An error is one of the descriptor, which reading it tells.
-                Some((_, ready)) => drop(ready.readable().await),
+                Some((_, ready)) => {
+                    // An error is one of the descriptor, which reading it tells.
+                    drop(ready.readable().await);
+                    sleep_until(self.next_look).await;
+                }
                 None => pending().await,
             }
         };
@@ -173,6 +195,7 @@ impl Pppds {
 
     /// Whether there were changes; all of them are taken.
     fn take_changes(&mut self) -> bool {
+        self.next_look = tokio::time::Instant::now() + LOOKS;
         let Some((notices, ready)) = &mut self.changes else { return false };
         let mut waker = std::task::Context::from_waker(std::task::Waker::noop());
         if let std::task::Poll::Ready(Ok(mut guard)) = ready.poll_read_ready(&mut waker) {
@@ -304,17 +327,31 @@ impl Reactor<'_> {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let profile = session.profile.clone();
         let Some(settings) = &profile.pppd else { return };
+        let known = key.tunnel().and_then(|tunnel| self.tunnels.get(&tunnel));
+        let known = session.dial.is_some() || known.is_some_and(|tunnel| tunnel.peer.authenticated);
+        let (serial, peer) = (session.serial, session.peer.ip());
+        if !known && !self.pppds.logins.begin(serial, peer, self.settings.pppd_logins) {
+            let why = "there are too many callers already who have not logged in yet";
+            let cause = Cause { message: why.into(), ..Cause::new(CdnResult::NO_FACILITIES) };
+            return self.hang_up_because(now, key, cause, Ending::here(TerminateCause::NAS_REQUEST, why));
+        }
         let offer = match session.dial {
             Some(_) => Ok(network::client_offer(&profile)),
             None => network::server_offer(session, &mut self.pools),
         };
         let offer = match offer {
             Ok(offer) => offer,
-            Err(error) => return self.no_address(now, key, &error),
+            Err(error) => {
+                self.pppds.logins.end(serial);
+                return self.no_address(now, key, &error);
+            }
         };
         match self.pppds.start(settings, session, &offer) {
             Ok(pppd) => session.pppd = Some(pppd),
-            Err(error) => return self.fails_here(now, key, "PPP cannot be started", &error),
+            Err(error) => {
+                self.pppds.logins.end(serial);
+                return self.fails_here(now, key, "PPP cannot be started", &error);
+            }
         }
         if let Some(dial) = session.dial {
             self.dial_step(dial, Step::Link);
@@ -324,6 +361,9 @@ impl Reactor<'_> {
 
     pub(super) fn pppd_told(&mut self, told: Told) {
         let (now, key) = (self.clock.now(), Key::of(told.session));
+        if let What::Ended { .. } = told.what {
+            self.pppds.logins.end(told.session);
+        }
         let session = self.sessions.get_mut(&key).filter(|session| session.serial == told.session);
         // The call may have ended before.
         let Some(session) = session else { return };
@@ -364,13 +404,14 @@ impl Reactor<'_> {
         if keys.iter().any(|(_, known)| !known) {
             for ((tunnel, session), name) in self.driver.foreign_interfaces() {
                 let session = self.sessions.get_mut(&Key::from_ids(tunnel, session));
-                if let Some(pppd) = session.and_then(|session| session.pppd.as_mut()) {
+                let pppd = session.and_then(|session| session.pppd.as_mut());
+                if let Some(pppd) = pppd.filter(|pppd| pppd.index.is_none()) {
                     pppd.index = if_nametoindex(&*name).ok();
                 }
             }
         }
-        let addresses: Vec<_> = match getifaddrs() {
-            Ok(addresses) => addresses.collect(),
+        let addresses = match getifaddrs() {
+            Ok(addresses) => by_interface(addresses),
             Err(error) => return warn!("reading the addresses of interfaces: {error}"),
         };
         for (key, _) in keys {
@@ -379,7 +420,7 @@ impl Reactor<'_> {
     }
 
     /// Takes note of the addresses that a session's interface has got or lost.
-    fn compare_addresses(&mut self, now: Instant, key: Key, all: &[InterfaceAddress]) {
+    fn compare_addresses(&mut self, now: Instant, key: Key, all: &ByInterface) {
         let Some(mut session) = self.sessions.remove(&key) else { return };
         // What goes with the session's end has its reason there.
         let goes_on = session.pppd.as_ref().filter(|pppd| pppd.goes_on.is_some());
@@ -387,7 +428,7 @@ impl Reactor<'_> {
         let mut opened = Vec::new();
         if let Some((_, name)) = &interface {
             for ipv4 in [true, false] {
-                let found = addresses(all, name, ipv4);
+                let found = addresses(all.get(name).map_or(&[], Vec::as_slice), ipv4);
                 let had = session.up.as_ref().and_then(|up| up.network(ipv4));
                 let had = had.map(|network| (network.local, network.remote));
                 if had == found {
@@ -407,14 +448,28 @@ impl Reactor<'_> {
             if let Some((tunnel, session)) = key.ids() {
                 self.endpoint.proven(tunnel, session);
             }
+            if let Some(session) = self.sessions.get(&key) {
+                self.pppds.logins.end(session.serial);
+            }
             self.network_up(now, key, local, remote, Vec::new());
             self.pump(now);
         }
     }
 }
 
-/// Our address and the other end's of an interface that is up.
-fn addresses(all: &[InterfaceAddress], name: &str, ipv4: bool) -> Option<(IpAddr, IpAddr)> {
+/// The addresses of this machine, by interface.
+type ByInterface = BTreeMap<String, Vec<InterfaceAddress>>;
+
+fn by_interface(all: impl Iterator<Item = InterfaceAddress>) -> ByInterface {
+    let mut by_interface = ByInterface::new();
+    for address in all {
+        by_interface.entry(address.interface_name.clone()).or_default().push(address);
+    }
+    by_interface
+}
+
+/// Our address and the other end's of an interface, if it is up, out of all that it has.
+fn addresses(all: &[InterfaceAddress], ipv4: bool) -> Option<(IpAddr, IpAddr)> {
     let ip = |address: &nix::sys::socket::SockaddrStorage| match ipv4 {
         true => Some(IpAddr::V4(address.as_sockaddr_in()?.ip())),
         false => Some(IpAddr::V6(address.as_sockaddr_in6()?.ip())),
@@ -423,9 +478,7 @@ fn addresses(all: &[InterfaceAddress], name: &str, ipv4: bool) -> Option<(IpAddr
         IpAddr::V4(_) => true,
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
-    let up = |address: &&InterfaceAddress| {
-        address.interface_name == name && address.flags.contains(InterfaceFlags::IFF_UP)
-    };
+    let up = |address: &&InterfaceAddress| address.flags.contains(InterfaceFlags::IFF_UP);
     all.iter().filter(up).find_map(|address| {
         let local = ip(address.address.as_ref()?).filter(link_local)?;
         let none = if ipv4 { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
@@ -449,6 +502,14 @@ mod tests {
         assert!(fit(settings(), "linux").is_ok());
         let why = fit(settings(), "user").unwrap_err();
         assert!(why.contains("[peer.a]") && why.ends_with("on driver `user`: start it anew"), "{why}");
+    }
+
+    #[test]
+    fn addresses_are_those_of_an_interface() {
+        let all = by_interface(getifaddrs().unwrap());
+        let lo = addresses(&all["lo"], true).map(|(local, _)| local);
+        assert_eq!(lo, Some([127, 0, 0, 1].into()));
+        assert_eq!(addresses(&[], true), None);
     }
 
     #[test]

@@ -129,9 +129,9 @@ impl Reactor<'_> {
     fn users(&self) -> Vec<UserView> {
         let mut users: BTreeMap<String, UserView> = BTreeMap::new();
         for (key, session) in &self.sessions {
-            let Some(user) = session.user.as_deref().filter(|_| session.grant.is_some()).map(text) else {
-                continue;
-            };
+            // pppd has let in whom it names.
+            let let_in = session.grant.is_some() || session.pppd.is_some();
+            let Some(user) = session.user.as_deref().filter(|_| let_in).map(text) else { continue };
             let view = users.entry(user.clone()).or_insert_with(|| UserView { user, ..UserView::default() });
             let traffic = session.traffic();
             view.sessions.push((key.tunnel_id(), key.session_id()));
@@ -158,7 +158,7 @@ impl Reactor<'_> {
                 "say what to disconnect: a tunnel, session, user, interface or all",
             ));
         }
-        let Disconnect { tunnel_id, session_id, user, interface, all: _ } = what;
+        let Disconnect { tunnel_id, session_id, user, interface, all } = what;
         if session_id.is_some() && tunnel_id.is_none() {
             return Err(failure(Errno::Inval, "a session's number counts in its tunnel: say which tunnel"));
         }
@@ -179,7 +179,8 @@ impl Reactor<'_> {
             .copied()
             .filter(|id| whole && tunnel_id.is_none_or(|only| only == id.get()))
             .collect();
-        if sessions.is_empty() && tunnels.is_empty() {
+        let waited = *all && self.stop_waiting_dials();
+        if sessions.is_empty() && tunnels.is_empty() && !waited {
             return Err(failure(Errno::NoEnt, "there is no such session or tunnel; `ol2tp show` lists them"));
         }
         for &key in &sessions {

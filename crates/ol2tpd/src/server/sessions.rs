@@ -28,6 +28,7 @@ use super::limits::Activity;
 use super::network::{self, Up};
 use super::pppd::Pppd;
 use super::requests::micros;
+use super::seldom::Seldom;
 use super::tunnels::text;
 use super::{Owner, Reactor, seed};
 use crate::accounts::{Access, AccessRequest, Grant, Record, RecordKind, Reply, TerminateCause, Traffic};
@@ -125,6 +126,8 @@ pub(super) struct Session {
     pub(super) ipv6: Option<Lease<Ipv6Addr>>,
     pub(super) up: Option<Box<Up>>,
     pub(super) activity: Activity,
+    /// What the peer says to us.
+    says: Seldom,
     /// Why it is about to end.
     pub(super) ending: Option<Box<Ending>>,
 }
@@ -162,6 +165,7 @@ impl Reactor<'_> {
             ipv6: None,
             up: None,
             activity: Activity::new(now),
+            says: Seldom::default(),
             ending: None,
         };
         self.sessions.insert(key, session);
@@ -324,6 +328,10 @@ impl Reactor<'_> {
             }
             Event::Authenticated => {}
             Event::Says(text) => {
+                let Some(untold) = session.says.may_be_told(now) else { return };
+                if untold > 0 {
+                    debug!("session {key}: the peer has said {untold} things more");
+                }
                 let (tunnel_id, session_id) = (key.tunnel_id(), key.session_id());
                 self.notice(Notice::Says { tunnel_id, session_id, text: text.into() });
             }

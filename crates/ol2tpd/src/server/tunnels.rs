@@ -1,7 +1,6 @@
 //! What the control connections tell, and what becomes of it in the driver.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use l2tp_control::wire::{CdnResult, ErrorCode, StopResult};
 use l2tp_control::{By, Cause, Connected, Event, Instant, PeerInfo, Request};
@@ -12,7 +11,7 @@ use tracing::{debug, warn};
 use super::Reactor;
 use super::ending::Ending;
 use super::sessions::{Key, NO_DATA_PATH};
-use crate::config::Profile;
+use crate::config::{InterfaceChoice, Profile};
 use crate::notice::Notice;
 
 /// Tunnels that may be kept in mind after their end before it is looked at which need it no more.
@@ -27,29 +26,6 @@ pub(super) struct Tunnel {
     /// place for the peer any more.
     pub(super) profile: Option<Arc<Profile>>,
     pub(super) since: Instant,
-}
-
-/// Tunnels that peers began and that were never established: anybody can make us tell of them, so one a second
-/// is told, and of the others how many there were.
-#[derive(Default)]
-pub(super) struct Strangers {
-    quiet_until: Instant,
-    untold: u64,
-}
-
-impl Strangers {
-    fn may_be_told(&mut self, now: Instant) -> bool {
-        if now < self.quiet_until {
-            self.untold += 1;
-            return false;
-        }
-        self.quiet_until = now + Duration::from_secs(1);
-        match std::mem::take(&mut self.untold) {
-            0 => {}
-            count => warn!("{count} more tunnels that peers began were not established"),
-        }
-        true
-    }
 }
 
 impl Drop for Tunnel {
@@ -74,17 +50,20 @@ impl Reactor<'_> {
                 if reason.by == By::Peer {
                     self.leave(tunnel);
                 }
-                let ending = Ending::of_tunnel(&reason);
+                let ending = Ending::of_tunnel(&reason, self.dials.has_secret(tunnel));
                 let sessions: Vec<_> =
                     self.sessions.range(Key::all_of(tunnel)).map(|(key, _)| *key).collect();
                 for key in sessions {
                     self.end_session(now, key, ending.clone());
                 }
                 let established = self.tunnels.remove(&tunnel).is_some();
-                if established
-                    || self.dials.opening().any(|id| id == tunnel)
-                    || self.strangers.may_be_told(now)
-                {
+                let known = established || self.dials.opening().any(|id| id == tunnel);
+                // Anybody can begin a tunnel and leave it at that.
+                let told = if known { Some(0) } else { self.strangers.may_be_told(now) };
+                if let Some(untold @ 1..) = told {
+                    warn!("{untold} more tunnels that peers began were not established");
+                }
+                if told.is_some() {
                     self.notice(Notice::TunnelDown {
                         tunnel_id: tunnel.get(),
                         peer,
@@ -200,6 +179,12 @@ impl Reactor<'_> {
             cause.message = "no calls are taken through this tunnel".into();
             return self.hang_up(now, key, cause);
         };
+        let own = matches!(profile.interface, InterfaceChoice::PerSession { .. });
+        if own && !self.removal.has_room(self.sessions.len(), self.settings.limits.sessions) {
+            let mut cause = Cause::new(CdnResult::NO_FACILITIES);
+            cause.message = "the interfaces of ended sessions are being removed: try again".into();
+            return self.hang_up(now, key, cause);
+        }
         self.new_session(now, key, profile, peer, None, call.calling, call.called);
         match self.open_driver_session(key, true) {
             // It may have ended meanwhile.

@@ -263,6 +263,18 @@ fn pppd() {
             &pppd("pppd-options = ['persist']"),
             &["5:17: peer.a.pppd-options: `persist` cannot be given to pppd here"],
         ),
+        (&pppd("pppd-options = ['remotename', 'name', 'ipparam', 'mp', 'ms-dns', '10.0.0.1']"), &[]),
+        (
+            &pppd("pppd-options = ['remotename', 'name', 'mp']"),
+            &["5:39: peer.a.pppd-options: `mp` cannot be given to pppd here"],
+        ),
+        (
+            &pppd("pppd-options = ['pppol2tp_tunnel_id', '1', 'pppol2tp_session_id', '2']"),
+            &[
+                "5:17: peer.a.pppd-options: `pppol2tp_tunnel_id` cannot be given to pppd here",
+                "5:44: peer.a.pppd-options: `pppol2tp_session_id` cannot be given to pppd here",
+            ],
+        ),
         (&pppd("pppd-options = ['']"), &["5:17: peer.a.pppd-options: it is empty"]),
         (
             &pppd("interface-name = 'vpn%d'"),

@@ -325,6 +325,10 @@ impl Unit for FakeUnit {
         Ok(())
     }
 
+    fn let_pass(&self, _: Networks) -> Result<()> {
+        Ok(())
+    }
+
     fn send(&self, _: &[u8]) -> Result<()> {
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! Routes of a client and of a server: what is added, what is refused, and that nothing is left.
 
+use std::fs::{self, File};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use netlink_packet_core::NLM_F_CREATE;
@@ -9,8 +12,9 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use ol2tpd::routes::{Client, DEFAULT_V4, DEFAULT_V6, Moved, PROTOCOL, Routes, remote_is_peer};
+use ol2tpd::routes::{Client, DEFAULT_V4, DEFAULT_V6, Moved, PROTOCOL, Routes, remote_is_peer, repair};
 use pppol2tp::netlink::{Netlink, Route, RouteKind};
 
 use crate::netns::{by, delete, in_netns, interface, prefix};
@@ -211,6 +215,65 @@ fn what_a_killed_daemon_left_is_taken_over() {
         drop(client);
         machine.netlink.remove(&by("0.0.0.0/0", "10.9.0.1", machine.wlan, 50)).unwrap();
         assert_eq!(machine.routes(), before);
+    });
+}
+
+/// Where a claim is made that no other test makes.
+fn lock(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("ol2tp-{name}-{}", std::process::id()));
+    folder.join("routes")
+}
+
+#[test]
+fn what_is_removed_as_if_it_were_a_killed_daemons_is_put_back() {
+    in_netns(|| {
+        let machine = Machine::new();
+        for peer in PEERS {
+            let mut client = machine.client(peer);
+            client.close_off().unwrap();
+            let routes = client.through("ppp0", machine.ppp, &all()).unwrap();
+            // What it has done itself.
+            followed(&mut client);
+            let before = machine.routes();
+            let file = lock("put-back");
+            drop(repair(&machine.netlink, &file).expect("nobody else claims routes"));
+            fs::remove_dir_all(file.parent().unwrap()).unwrap();
+            assert_eq!(machine.ours().len(), 4, "into the tunnel only: {:?}", machine.ours());
+            followed(&mut client);
+            assert_eq!(machine.routes().len(), before.len(), "{:?}", machine.ours());
+            assert_eq!(machine.way(peer).index, Some(machine.eth));
+            // It looks at what it has done itself, and comes to rest.
+            let rests = (0..20).any(|_| {
+                client.follow().unwrap();
+                let fd = client.poll_fd();
+                poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0)
+            });
+            assert!(rests);
+            drop((routes, client));
+            assert_eq!(machine.ours(), [""; 0]);
+        }
+    });
+}
+
+#[test]
+fn who_looks_for_what_was_left_waits_for_nobody() {
+    in_netns(|| {
+        let machine = Machine::new();
+        let file = lock("waits");
+        let folder = file.parent().unwrap();
+        fs::create_dir_all(folder).unwrap();
+        // What any user of the machine can lock.
+        let _folder = Flock::lock(File::open(folder).unwrap(), FlockArg::LockExclusive).unwrap();
+        let one = repair(&machine.netlink, &file).expect("nobody else claims routes");
+        let other = repair(&machine.netlink, &file).expect("there may be several");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o700);
+        drop((one, other));
+        let held = File::open(&file).unwrap();
+        let held = Flock::lock(held, FlockArg::LockExclusive).unwrap();
+        assert!(repair(&machine.netlink, &file).is_none());
+        drop(held);
+        drop(repair(&machine.netlink, &file).expect("it may be tried again"));
+        fs::remove_dir_all(folder).unwrap();
     });
 }
 

@@ -71,7 +71,7 @@ impl Registry {
         self.births
     }
 
-    /// Ends a tunnel in the order that the kernel wants: sessions, management socket, UDP socket.
+    /// Ends a tunnel from the [inside out](super): sessions, management socket, UDP socket.
     fn end(&mut self, tunnel_id: u16) {
         let Some(Known { tunnel, sessions, .. }) = self.tunnels.remove(&tunnel_id) else { return };
         sessions.values().for_each(Session::end);

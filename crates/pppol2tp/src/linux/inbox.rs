@@ -4,10 +4,11 @@
 //! Most of it waits in the kernel. Read is what has to be: datagrams, to know what they are; of frames, a
 //! few at a time. So no flood of datagrams or of one session's frames takes another's place.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -21,20 +22,23 @@ use super::watch::Watch;
 use crate::sys::RecvBatch;
 use crate::{PassedUp, Reason};
 
-/// How many control messages wait here at the most, and how many others.
+/// How many control messages wait here at the most, how many frames, and how many others.
 const CONTROL: usize = 4096;
+const QUEUED: usize = 4096;
 const OTHER: usize = 256;
 /// How many datagrams a system call reads, how many sources have their turn at once, and how many frames of
 /// each are read then.
 const BATCH: usize = 16;
 const TURN: usize = 16;
 const FRAMES: usize = 4;
+/// How many are read of a channel or unit that ends: as many as the kernel keeps.
+const REST: usize = 32;
 /// How often reading may bring nothing for the owner, only errors, before it is given up for now.
 const ROUNDS: usize = 64;
 /// The shortest data message that the kernel takes.
 const SHORTEST: usize = 14;
 /// Room for any frame.
-pub(super) const FRAME: usize = 65536;
+const FRAME: usize = 65536;
 
 /// What a UDP handle counts.
 #[derive(Default)]
@@ -45,6 +49,7 @@ pub(super) struct Counters {
     version: u64,
     unknown_session: u64,
     frames: u64,
+    frames_dropped: u64,
     other_dropped: u64,
     errors: u64,
 }
@@ -58,6 +63,7 @@ impl Counters {
             ("rx_version", self.version),
             ("rx_unknown_session", self.unknown_session),
             ("rx_frames", self.frames),
+            ("rx_frames_dropped", self.frames_dropped),
             ("rx_passed_up_dropped", self.other_dropped),
             ("icmp_errors", self.errors),
         ]
@@ -180,6 +186,24 @@ impl Inbox {
         }
     }
 
+    /// Reads all datagrams of a tunnel's new socket and of the listener, in the order that [`udp`](super::udp)
+    /// gives the reasons for.
+    pub(super) fn drain_both(&mut self, udp: &Udp, socket: &UdpSocket, peer: SocketAddr) {
+        let before = [self.control.len(), self.other.len()];
+        self.drain(udp, socket, true);
+        let aside = [(&mut self.control, before[0]), (&mut self.other, before[1])].map(|(queue, before)| {
+            let new = queue.split_off(before).into_iter();
+            let (of_peer, of_others): (Vec<_>, Vec<_>) = new.partition(|datagram| datagram.from == peer);
+            queue.extend(of_others);
+            of_peer
+        });
+        self.drain(udp, &udp.listener, false);
+        for (queue, aside) in [&mut self.control, &mut self.other].into_iter().zip(aside) {
+            queue.extend(aside);
+        }
+        self.drain(udp, socket, true);
+    }
+
     /// Reads some frames of the sessions that have any: whether any had a turn.
     fn read_frames(&mut self, sources: &Watch) -> bool {
         let mut events = [EpollEvent::empty(); TURN];
@@ -210,6 +234,9 @@ impl Inbox {
     }
 
     pub(super) fn push_frame(&mut self, session: &Session, frame: Vec<u8>) {
+        if self.frames.len() >= QUEUED {
+            return self.counters.frames_dropped += 1;
+        }
         self.counters.frames += 1;
         self.push(session, Reason::Frame(session.ids()), frame);
     }
@@ -233,7 +260,7 @@ impl Inbox {
     pub(super) fn end(&mut self, session: &Arc<Session>, sources: &Watch) {
         if self.sessions.remove(&session.serial).is_some() {
             for unit in [false, true] {
-                self.read_source(session, unit, usize::MAX, sources);
+                self.read_source(session, unit, REST, sources);
             }
             self.push_gone(session);
         }
@@ -257,10 +284,17 @@ pub(super) enum Source {
 }
 
 pub(super) fn read(mut file: &File) -> Source {
-    let mut buffer = [0; FRAME];
-    match file.read(&mut buffer) {
+    in_buffer(|buffer| match file.read(buffer) {
         Ok(len @ 1..) => Source::Frame(buffer[..len].to_vec()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Source::Empty,
         Ok(0) | Err(_) => Source::End,
+    })
+}
+
+/// Reads a frame into a buffer that the thread keeps.
+pub(super) fn in_buffer<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
+    thread_local! {
+        static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; FRAME].into());
     }
+    BUFFER.with_borrow_mut(|buffer| read(buffer))
 }

@@ -24,6 +24,11 @@
 //! The kernel never goes back from channel to raw, and frames that come while it goes forth would be lost
 //! between its queues: so a session that passes up takes the step at once, when its peer has sent nothing.
 //!
+//! Closed is from the inside out, whatever the owner drops first: the channel is parted from its unit and
+//! closed, then the session socket, the management socket, the UDP socket. So nothing in the kernel goes while
+//! something else stands on it, and no frame comes for an interface that is on its way out. A unit alone may be
+//! there for longer, connected to nothing: its interface is its owner's.
+//!
 //! | file | what |
 //! |---|---|
 //! | `core` | what exists: handles, tunnels, sessions; made and ended here |
@@ -42,7 +47,7 @@ use std::sync::Arc;
 
 use crate::{
     Driver, Errno, Error, Result, SessionIds, SessionSocket, SharedConfig, SharedInterface, Snapshot,
-    UdpHandle,
+    SocketOption, UdpHandle,
 };
 
 mod core;
@@ -101,6 +106,16 @@ impl Driver for LinuxDriver {
     fn foreign_interfaces(&self) -> BTreeMap<(u16, u16), String> {
         self.core.foreign_interfaces()
     }
+}
+
+/// What the kernel takes and ignores is an error here: who sets it shall know.
+fn check_debug(option: SocketOption, value: i32) -> Result<()> {
+    if option != SocketOption::Debug || value == 0 {
+        return Ok(());
+    }
+    let message = "the kernel's driver has no debug messages, but tracepoints (events/l2tp of tracefs); use \
+                   driver = \"user\" for debug messages";
+    Err(Error::new(Errno::OpNotSupp, message))
 }
 
 fn shared(name: &str) -> Error {

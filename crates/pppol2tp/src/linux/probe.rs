@@ -72,7 +72,7 @@ pub(super) fn probe() -> Result<()> {
         .map_err(|error| failed("asking for a PPP channel (PPPIOCGCHAN)", &error))?;
     ppp::number(channel.as_fd(), ppp::ATTCHAN, index)
         .map_err(|error| failed("attaching a PPP channel (PPPIOCATTCHAN)", &error))?;
-    // In the order that the kernel wants.
+    // From the inside out.
     drop(channel);
     drop(session);
     drop(management);

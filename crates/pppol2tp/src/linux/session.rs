@@ -11,12 +11,12 @@ use l2tp_data::rules::{self, SOL_PPPOL2TP, Target};
 use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::core::{Core, lock, patiently};
-use super::inbox::{FRAME, Source, read, token};
+use super::inbox::{Source, in_buffer, read, token};
 use super::tunnel::Tunnel;
 use super::udp::until;
 use super::unit::{self, Bound};
 use super::watch::{END, READ, Watch, always};
-use super::{failed, probe, sys as ppp};
+use super::{check_debug, failed, probe, sys as ppp};
 use crate::user::session::{MAX_FRAME, copy};
 use crate::{
     Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Stats, Unit, UnitConfig, connect, sys,
@@ -45,10 +45,10 @@ pub(super) struct State {
     pub(super) waiting: VecDeque<Vec<u8>>,
 }
 
-/// In the order that they are closed.
+/// Closed in this order: see the [module](super).
 pub(super) struct Open {
-    socket: OwnedFd,
     channel: Option<File>,
+    socket: OwnedFd,
 }
 
 impl State {
@@ -91,9 +91,10 @@ fn frame(file: &File) -> Option<Vec<u8>> {
 
 impl Open {
     fn next(&self) -> Option<Vec<u8>> {
-        let mut buffer = [0; FRAME];
-        let len = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).ok()?;
-        Some(buffer[..len].to_vec())
+        in_buffer(|buffer| {
+            let len = recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT).ok()?;
+            Some(buffer[..len].to_vec())
+        })
     }
 }
 
@@ -225,11 +226,20 @@ impl Session {
         state.waiting.clear();
         // The only errors are that there is no memory, and who waits will see by calling.
         let _ = self.rewatch(&state);
-        if let (Some(unit), Some(handle)) = (state.unit.take(), self.tunnel.handle.upgrade()) {
-            handle.sources.remove(&unit.file);
+        if let Some(unit) = state.unit.take() {
+            if let Some(handle) = self.tunnel.handle.upgrade() {
+                handle.sources.remove(&unit.file);
+            }
+            open.as_ref().and_then(|open| open.channel.as_ref()).into_iter().for_each(part);
         }
         drop(open);
     }
+}
+
+/// Parts a channel from its unit.
+pub(super) fn part(channel: &File) {
+    // It fails if the interface has gone, and the connection with it.
+    let _ = ppp::number(channel.as_fd(), ppp::DISCONN, 0);
 }
 
 /// A session socket as callers hold it.
@@ -251,7 +261,7 @@ impl Socket {
             failed(format_args!("connecting session {session_id} of tunnel {tunnel_id}"), &error)
         })?;
         tunnel.peer_id.store(peer_tunnel_id, Relaxed);
-        let open = Some(Open { socket, channel: None });
+        let open = Some(Open { channel: None, socket });
         let state = State { open, unit: None, passes_up: false, waiting: VecDeque::new() };
         let session = Session { serial, ids, tunnel, state: Mutex::new(state), watch: OnceLock::new() };
         let session = Arc::new(session);
@@ -286,6 +296,7 @@ impl SessionSocket for Socket {
     fn set(&self, option: SocketOption, value: i32) -> Result<()> {
         drop(self.session.alive()?);
         rules::check(Target::Session, option, value)?;
+        check_debug(option, value)?;
         let doing = format!("setting {option:?} to {value}");
         self.session.with(&doing, |socket| sys::set_option(socket, SOL_PPPOL2TP, option as i32, value))
     }

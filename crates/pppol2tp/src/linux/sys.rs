@@ -37,8 +37,9 @@ struct NpIoctl {
     mode: c_int,
 }
 
-/// `NPMODE_PASS` of `enum NPmode`.
+/// `NPMODE_PASS` and `NPMODE_DROP` of `enum NPmode`.
 const PASS: c_int = 0;
+const DROP: c_int = 1;
 
 /// `struct pppol2tp_ioc_stats`.
 #[repr(C, align(8))]
@@ -78,9 +79,9 @@ pub(super) fn number(fd: BorrowedFd<'_>, request: Request, mut number: c_int) ->
     Ok(number)
 }
 
-/// Lets packets of a network protocol pass a unit.
-pub(super) fn pass(unit: BorrowedFd<'_>, protocol: u16) -> io::Result<()> {
-    let mode = NpIoctl { protocol: protocol.into(), mode: PASS };
+/// Sets whether packets of a network protocol pass a unit, either way.
+pub(super) fn set_np_mode(unit: BorrowedFd<'_>, protocol: u16, pass: bool) -> io::Result<()> {
+    let mode = NpIoctl { protocol: protocol.into(), mode: if pass { PASS } else { DROP } };
     // SAFETY: PPPIOCSNPMODE reads the struct that the pointer leads to.
     check(unsafe { libc::ioctl(unit.as_raw_fd(), SNPMODE as _, ptr::from_ref(&mode)) }).map(drop)
 }

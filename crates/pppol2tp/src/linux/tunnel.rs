@@ -10,7 +10,7 @@ use l2tp_data::rules::{self, Connect, SOL_PPPOL2TP, SockAddr, Target};
 
 use super::core::{Core, lock};
 use super::udp::Udp;
-use super::{failed, hinted, sys as ppp};
+use super::{check_debug, failed, hinted, sys as ppp};
 use crate::{Errno, Error, Result, SocketOption, Stats, TunnelSocket, sys};
 
 /// Bytes of the headers that a data message takes at the most: UDP's, the long one of L2TP, FF 03, and the
@@ -36,7 +36,7 @@ pub(super) struct Tunnel {
     pub(super) sockets: Mutex<Option<Sockets>>,
 }
 
-/// In the order that the kernel wants them closed.
+/// Closed in this order: see the [module](super).
 pub(super) struct Sockets {
     management: OwnedFd,
     udp: UdpSocket,
@@ -180,6 +180,7 @@ impl TunnelSocket for Socket {
         let tunnel = &self.tunnel;
         tunnel.with(|sockets| {
             rules::check(Target::Management, option, value)?;
+            check_debug(option, value)?;
             sys::set_option(sockets.management.as_fd(), SOL_PPPOL2TP, option as i32, value).map_err(|error| {
                 failed(format_args!("tunnel {}: setting {option:?} to {value}", tunnel.id), &error)
             })

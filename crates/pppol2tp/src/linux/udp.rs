@@ -1,8 +1,17 @@
 //! The owner's side of a UDP socket: the one that is listened on, and one for each tunnel, connected to its
 //! peer, at the same local address.
 //!
-//! A tunnel's socket receives in the listener's place between bind and connect. So that nothing is lost, and
-//! all of a sender comes in order: bind, read all of the listener, connect, read all of the tunnel's.
+//! Between bind and connect, a sender's datagrams come to the tunnel's socket or still to the listener: to the
+//! one of a more specific address, else to either by a hash of the sender. So that nothing is lost, and all of a
+//! sender comes in order:
+//!
+//! | step | what may wait afterwards |
+//! |---|---|
+//! | bind; read all of the listener | of some senders at the listener, of the others at the tunnel's socket |
+//! | connect | the same, and the peer's at the tunnel's socket, all others' at the listener |
+//! | read what others have sent to the tunnel's socket, leave aside what the peer has | of others, only later ones |
+//! | read all of the listener | of the peer, only later ones, and those aside |
+//! | take what lies aside; read all of the tunnel's socket | |
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -72,8 +81,8 @@ impl Udp {
 
     /// A socket that is bound beside this one, for a peer.
     ///
-    /// The listener lets others bind its address for a moment only: whoever may bind it could else take what
-    /// is meant for us.
+    /// Nobody else may bind the address: SO_REUSEPORT asks who made the sockets, which SO_REUSEADDR does not. The
+    /// listener has it for a moment only, so that another program of the same user cannot take the port either.
     fn beside(&self, peer: SocketAddr, local: Option<IpAddr>) -> io::Result<UdpSocket> {
         let listener = SockRef::from(&self.listener);
         let kind = Type::DGRAM.nonblocking().cloexec();
@@ -100,11 +109,11 @@ impl Udp {
             _ => SocketAddr::new(ip, self.local.port()),
         };
         let raw = SockRef::from(&socket);
-        raw.set_reuse_address(true)?;
-        let before = listener.reuse_address()?;
-        listener.set_reuse_address(true)?;
+        raw.set_reuse_port(true)?;
+        let before = listener.reuse_port()?;
+        listener.set_reuse_port(true)?;
         let bound = raw.bind(&address.into());
-        listener.set_reuse_address(before)?;
+        listener.set_reuse_port(before)?;
         bound.map(|()| socket)
     }
 
@@ -136,7 +145,7 @@ impl Udp {
         inbox.drain(self, &self.listener, false);
         let opened = self.serve(&socket, inbox.dont_fragment, id, peer, peer_id);
         // Whatever has become of it.
-        inbox.drain(self, &socket, true);
+        inbox.drain_both(self, &socket, peer);
         self.signal(inbox);
         opened.map(|management| Sockets::new(management, socket))
     }
@@ -226,7 +235,7 @@ impl Handle {
             lock(&udp.inbox).drain(&udp, &udp.listener, false);
             udp.listener = listener;
             udp.v6 = peer.is_ipv6();
-            SockRef::from(&udp.listener).set_reuse_address(false).map_err(system)?;
+            SockRef::from(&udp.listener).set_reuse_port(false).map_err(system)?;
             udp.signal(&lock(&udp.inbox));
         }
         let udp = Arc::new(udp);
@@ -366,28 +375,46 @@ mod tests {
     /// Whatever the kernel says to the management socket: here it may have no PPPoL2TP.
     #[test]
     fn what_comes_between_bind_and_connect_is_passed_up_in_order() {
-        let [listener, peer, other] = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
-        let local = listener.local_addr().expect("its address");
-        prepare(&listener, false).expect("prepared");
-        let udp = Udp::new(1, listener, local, false).expect("a handle");
-        let send = |number: u8| {
-            for source in [&peer, &other] {
-                source.send_to(&[0xc8, 2, number], local).expect("sent");
+        // Of so many senders, the kernel has some at either socket; the peer is among these or those.
+        const SENDERS: usize = 16;
+        for peer in 0..SENDERS {
+            let listener = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            let local = listener.local_addr().expect("its address");
+            prepare(&listener, false).expect("prepared");
+            let senders: Vec<_> =
+                (0..SENDERS).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a socket")).collect();
+            let at = |index: usize| senders[index].local_addr().expect("its address");
+            let udp = Udp::new(1, listener, local, false).expect("a handle");
+            let send = |number: u8| {
+                for sender in &senders {
+                    sender.send_to(&[0xc8, 2, number], local).expect("sent");
+                }
+            };
+            let mut inbox = lock(&udp.inbox);
+            send(1);
+            let socket = udp.beside(at(peer), None).expect("bound");
+            send(2);
+            // Where it succeeds, the tunnel ends at once.
+            drop(udp.open_bound(&mut inbox, socket, 1, at(peer), 2));
+            send(3);
+            let mut numbers = vec![Vec::new(); SENDERS];
+            while let Some(up) = inbox.next(&udp) {
+                let sender = (0..SENDERS).find(|&index| at(index) == up.from).expect("it is one of them");
+                numbers[sender].push(up.datagram[2]);
             }
-        };
-        let mut inbox = lock(&udp.inbox);
-        send(1);
-        let peer_at = peer.local_addr().expect("its address");
-        let socket = udp.beside(peer_at, None).expect("bound");
-        send(2);
-        assert_eq!(socket.peek_from(&mut [0; 9]).expect("it is here").0, 3, "in the listener's place");
-        // Where it succeeds, the tunnel ends at once.
-        drop(udp.open_bound(&mut inbox, socket, 1, peer_at, 2));
-        send(3);
-        let mut numbers = [Vec::new(), Vec::new()];
-        while let Some(up) = inbox.next(&udp) {
-            numbers[usize::from(up.from != peer_at)].push(up.datagram[2]);
+            assert_eq!(numbers, vec![[1, 2, 3]; SENDERS]);
         }
-        assert_eq!(numbers, [[1, 2, 3]; 2]);
+    }
+
+    /// SO_REUSEADDR would ask nobody who they are.
+    #[test]
+    fn the_address_is_for_sockets_of_the_same_user_alone() {
+        let [listener, peer] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
+        let local = listener.local_addr().expect("its address");
+        let udp = Udp::new(1, listener, local, false).expect("a handle");
+        let socket = udp.beside(peer.local_addr().expect("its address"), None).expect("bound");
+        let flags = |socket: SockRef<'_>| (socket.reuse_address().ok(), socket.reuse_port().ok());
+        assert_eq!(flags(SockRef::from(&udp.listener)), (Some(false), Some(false)));
+        assert_eq!(flags(SockRef::from(&socket)), (Some(false), Some(true)));
     }
 }

@@ -15,12 +15,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::core::Core;
 use super::inbox::token;
-use super::session::{Session, State, watch};
+use super::session::{Session, State, part, watch};
 use super::udp::until;
 use super::watch::{READ, Watch};
 use super::{failed, filter, hinted, probe, shared, sys as ppp};
 use crate::user::session::copy;
-use crate::{Errno, Error, Interface, Prefix, Result, Unit, UnitConfig};
+use crate::{Errno, Error, Interface, Networks, Prefix, Result, Unit, UnitConfig};
 
 pub(super) const IP: u16 = 0x21;
 pub(super) const IPV6: u16 = 0x57;
@@ -89,14 +89,22 @@ impl Device {
                 hinted(format_args!("{}: {doing}", device.name), &error, hint)
             })?;
         }
-        for protocol in [IP, IPV6] {
-            device.step("letting packets pass (PPPIOCSNPMODE)", |unit| ppp::pass(unit, protocol))?;
-        }
+        // Its flags (PPPIOCSFLAGS) stay 0, as the kernel makes them: neither end compresses protocol fields,
+        // TCP headers or data, and there is no multilink.
+        device.let_pass(Networks::ALL)?;
         Ok(device)
     }
 
     fn step<R>(&self, doing: &str, f: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> Result<R> {
         f(self.file.as_fd()).map_err(|error| failed(format_args!("{}: {doing}", self.name), &error))
+    }
+
+    fn let_pass(&self, networks: Networks) -> Result<()> {
+        for (protocol, pass) in [(IP, networks.ipv4), (IPV6, networks.ipv6)] {
+            let doing = "setting which packets pass (PPPIOCSNPMODE)";
+            self.step(doing, |unit| ppp::set_np_mode(unit, protocol, pass))?;
+        }
+        Ok(())
     }
 
     /// Sets the MTU that is right on a path that carries `path`.
@@ -211,6 +219,10 @@ impl Unit for Bound {
         self.device.set_mtu(&self.core, self.session.tunnel.mtu())
     }
 
+    fn let_pass(&self, networks: Networks) -> Result<()> {
+        self.device.let_pass(networks)
+    }
+
     fn send(&self, frame: &[u8]) -> Result<()> {
         self.session.send(frame)
     }
@@ -262,10 +274,7 @@ impl Drop for Bound {
         if let Some(handle) = self.session.tunnel.handle.upgrade() {
             handle.sources.remove(&self.device.file);
         }
-        if let Some(channel) = state.channel() {
-            // It fails if the interface has gone, and the connection with it.
-            let _ = ppp::number(channel.as_fd(), ppp::DISCONN, 0);
-        }
+        state.channel().into_iter().for_each(part);
         state.unit = None;
         // The only errors are that there is no memory, and who waits will see by calling.
         let _ = self.session.rewatch(&state);

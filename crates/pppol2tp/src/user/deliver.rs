@@ -82,6 +82,10 @@ impl<'a> Writer<'a> {
                 let frame = || [&protocol.to_be_bytes(), &bytes[information..]].concat().into();
                 self.queue(session, &unit.state.inbox, frame);
             }
+            Ok(frame) if !unit.state.lets_pass(frame.class == Class::Ipv6) => {
+                // As for an interface that is down: no error, nor is it one to the kernel's PPP.
+                session.rx[Rx::Interface as usize].add(1);
+            }
             Ok(frame) => {
                 let packet = &mut bytes[frame.information..];
                 let spoofed = |sources: &[_]| {

@@ -296,6 +296,9 @@ impl Down {
                 return start;
             }
         };
+        if session.unit.as_ref().is_some_and(|unit| !unit.lets_pass(protocol == IPV6)) {
+            return start;
+        }
         let send_seq = shared.send_seq.get();
         let vnet = if source.shared.vnet {
             let at = start + room - vnet::LEN;

@@ -283,6 +283,9 @@ pub(super) struct UnitState {
     pub(super) mru: AtomicU16,
     /// The MSS that TCP announces through it is lowered to its MTU.
     pub(super) mss_clamp: bool,
+    /// Whether IPv4 and IPv6 pass.
+    pub(super) ipv4: AtomicBool,
+    pub(super) ipv6: AtomicBool,
     /// PPP control frames.
     pub(super) inbox: Inbox<Box<[u8]>, 1>,
     pub(super) alive: AtomicBool,
@@ -299,6 +302,11 @@ impl UnitState {
     /// The MTU that holds for one of its session's packets.
     pub(super) fn mtu(&self, tunnel: &Tunnel) -> u16 {
         self.wanted_mtu(tunnel.mtu()).min(self.interface.mtu.load(Relaxed))
+    }
+
+    /// Whether packets of a network protocol pass.
+    pub(super) fn lets_pass(&self, ipv6: bool) -> bool {
+        if ipv6 { self.ipv6.load(Relaxed) } else { self.ipv4.load(Relaxed) }
     }
 
     pub(super) fn close(&self) {

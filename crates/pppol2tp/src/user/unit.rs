@@ -16,7 +16,7 @@ use super::queue::Inbox;
 use super::session::{alive, copy, send};
 use super::state::{Counter, Interface, Session, UnitState, lock};
 use crate::sys;
-use crate::{Errno, Error, Prefix, Result, SharedConfig, SharedInterface, Unit, UnitConfig};
+use crate::{Errno, Error, Networks, Prefix, Result, SharedConfig, SharedInterface, Unit, UnitConfig};
 
 /// Packets that an interface queues for us.
 const QUEUE: u32 = 1000;
@@ -152,6 +152,8 @@ impl Bound {
             max_mtu: config.mtu,
             mru: AtomicU16::new(config.mru.unwrap_or(u16::MAX)),
             mss_clamp: config.mss_clamp,
+            ipv4: AtomicBool::new(true),
+            ipv6: AtomicBool::new(true),
             inbox: Inbox::new(),
             alive: AtomicBool::new(true),
             told: AtomicBool::new(false),
@@ -219,6 +221,12 @@ impl Unit for Bound {
             Error::system(format!("setting the MTU of {} to {mtu}", interface.name), &error)
         })?;
         interface.mtu.store(mtu, Relaxed);
+        Ok(())
+    }
+
+    fn let_pass(&self, networks: Networks) -> Result<()> {
+        self.state.ipv4.store(networks.ipv4, Relaxed);
+        self.state.ipv6.store(networks.ipv6, Relaxed);
         Ok(())
     }
 

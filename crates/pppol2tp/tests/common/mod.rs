@@ -2,12 +2,16 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
+};
 use pppol2tp::netlink::Netlink;
 use pppol2tp::user::{Config, UserDriver};
 use pppol2tp::{Driver, PassedUp, SessionIds, SessionSocket, TunnelConfig, TunnelSocket, UdpHandle};
@@ -163,4 +167,19 @@ pub fn ipv4(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
     header[5] = !((sum & 0xffff) + (sum >> 16)) as u16;
     let udp = message(&[from.port(), to.port(), udp_len, 0], payload);
     message(&header, &udp)
+}
+
+/// Says that a message of ours to this address was too large for its path.
+pub fn too_big<D: Driver + ?Sized>(bed: &Bed<D>, to: SocketAddr) {
+    let ours = bed.handle.local_addr().expect("its address");
+    let (SocketAddr::V4(ours), SocketAddr::V4(to)) = (ours, to) else { panic!("IPv4") };
+    let lost = ipv4(ours, to, &[0; 1000]);
+    let words = |sum: u16| message(&[0x0304, sum, 0, 600], &lost[..28]);
+    let sum: u32 = words(0).chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
+    let packet = words(!((sum & 0xffff) + (sum >> 16)) as u16);
+    let (raw, icmp) = (SockType::Raw, SockProtocol::Icmp);
+    let raw = socket(AddressFamily::Inet, raw, SockFlag::SOCK_CLOEXEC, icmp).expect("a raw socket");
+    let ours = SockaddrIn::from(SocketAddrV4::new(*ours.ip(), 0));
+    sendto(raw.as_raw_fd(), &packet, &ours, MsgFlags::empty()).expect("sent");
+    bed.settle();
 }

@@ -20,6 +20,7 @@ mod connect;
 mod differences;
 mod frames;
 mod headers;
+mod interface;
 mod ioctls;
 mod options;
 mod pass_up;

@@ -1,7 +1,10 @@
 //! Sessions that are bound to an interface, in every home.
 
 pub(crate) mod netns {
-    use std::net::{SocketAddrV4, UdpSocket};
+    use std::fmt::Debug;
+    use std::net::{IpAddr, SocketAddr, SocketAddrV4, UdpSocket};
+    use std::thread;
+    use std::time::Instant;
 
     use netlink_packet_route::RouteNetlinkMessage;
     use netlink_packet_route::link::LinkMessage;
@@ -9,14 +12,11 @@ pub(crate) mod netns {
     use pppol2tp::linux::LinuxDriver;
     use pppol2tp::netlink::Netlink;
     use pppol2tp::user::{Config, Mode, UserDriver};
-    use pppol2tp::{Driver, Errno, Prefix, SocketOption, Unit, UnitConfig};
+    use pppol2tp::{Driver, Errno, Networks, Prefix, SocketOption, Unit, UnitConfig};
 
     use crate::common::{Bed, IDS, PATIENCE, in_netns, ipv4, message, receive, udp, wire};
-    use crate::home::is_linux;
+    use crate::home::{differ, is_linux};
     use crate::step::{FRAME, HDLC};
-
-    /// What `is_linux` asks for here.
-    pub(crate) const DIFFERENCE: &str = "drops of interfaces";
 
     /// Our end of the inner link, and the other.
     pub(crate) const OURS: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 1), 7000);
@@ -24,22 +24,36 @@ pub(crate) mod netns {
 
     /// Runs a test in the home, in every mode of its data path, on an interface that is up.
     pub(crate) fn in_home(test: impl Fn(&Bed<dyn Driver>, &dyn Unit) + Sync) {
-        let run = |driver: Box<dyn Driver>| {
+        with_driver(&Mode::ALL, |driver| {
             let bed = Bed::of(driver, udp("127.0.0.1:0"), udp("127.0.0.1:0"), IDS);
-            let unit = bed.session.unit(UnitConfig::default()).expect("a unit");
-            unit.add_address(Prefix::host((*OURS.ip()).into()), Some((*THEIRS.ip()).into()))
-                .expect("an address");
-            unit.set_up(true).expect("up");
+            let unit = up(&bed, UnitConfig::default());
             test(&bed, &*unit);
-        };
+        });
+    }
+
+    /// Gives a test a driver of the home in a namespace: of home `user` in each of these modes.
+    pub(crate) fn with_driver(modes: &[(&str, Mode)], test: impl Fn(Box<dyn Driver>) + Sync) {
         if is_linux() {
-            return in_netns(|| run(Box::new(LinuxDriver::probe().expect("the kernel's driver"))));
+            return in_netns(|| test(Box::new(LinuxDriver::probe().expect("the kernel's driver"))));
         }
-        for (name, mode) in Mode::ALL {
+        for &(name, mode) in modes {
             println!("mode {name}");
             let config = Config { mode, ..Config::default() };
-            in_netns(|| run(Box::new(UserDriver::new(config).expect("a driver"))));
+            in_netns(|| test(Box::new(UserDriver::new(config).expect("a driver"))));
         }
+    }
+
+    /// A unit of the bed's session, with an interface that is up.
+    pub(crate) fn up(bed: &Bed<dyn Driver>, config: UnitConfig) -> Box<dyn Unit> {
+        let unit = bed.session.unit(config).expect("a unit");
+        unit.add_address(Prefix::host((*OURS.ip()).into()), Some((*THEIRS.ip()).into())).expect("an address");
+        unit.set_up(true).expect("up");
+        unit
+    }
+
+    /// Says why the homes differ: under a name of `docs/driver.md`, which the test of differences looks for.
+    fn differs<T: PartialEq + Debug>(_why: &str, is: T, user: T, linux: T) {
+        differ(is, user, linux);
     }
 
     pub(crate) fn frame_of(unit: &dyn Unit) -> Vec<u8> {
@@ -135,9 +149,9 @@ pub(crate) mod netns {
             unit.set_up(false).expect("down");
             bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
             bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
-            let mut counters = vec![("rx_packets", 2), ("rx_bytes", 2 * (6 + 2 + 28 + 7))];
-            counters.extend((!is_linux()).then_some(("rx_interface", 2)));
-            assert_eq!(received(bed), counters);
+            let delivered = [("rx_packets", 2), ("rx_bytes", 2 * (6 + 2 + 28 + 7))];
+            let dropped = [&delivered[..], &[("rx_interface", 2)]].concat();
+            differs("drops of interfaces", received(bed), dropped, delivered.into());
         });
     }
 
@@ -155,11 +169,57 @@ pub(crate) mod netns {
             assert!(!unit.is_alive());
             assert!(bed.session.is_alive());
             bed.arrives(&framed(&[0, 0x21], &packet(b"nowhere")));
-            let mut counters = vec![("rx_packets", 1), ("rx_bytes", 6 + 2 + 28 + 7)];
-            if !is_linux() {
-                counters.extend([("rx_errors", 1), ("rx_interface", 1)]);
+            let delivered = [("rx_packets", 1), ("rx_bytes", 6 + 2 + 28 + 7)];
+            let dropped = [&delivered[..], &[("rx_errors", 1), ("rx_interface", 1)]].concat();
+            differs("drops of interfaces", received(bed), dropped, delivered.into());
+        });
+    }
+
+    #[test]
+    fn section_8_only_open_network_protocols_come_in() {
+        in_home(|bed, unit| {
+            let inner = inner();
+            let ipv6 = Networks { ipv4: false, ipv6: true };
+            unit.let_pass(ipv6).expect("set");
+            bed.arrives(&framed(&[0, 0x21], &packet(b"closed")));
+            bed.settle();
+            unit.let_pass(Networks::ALL).expect("set");
+            bed.arrives(&framed(&[0, 0x21], &packet(b"open")));
+            assert_eq!(receive(&inner).expect("a packet"), b"open");
+            let delivered = [("rx_packets", 2), ("rx_bytes", 2 * (6 + 2 + 28) + 6 + 4)];
+            let dropped = [&delivered[..], &[("rx_interface", 1)]].concat();
+            differs("drops of interfaces", received(bed), dropped, delivered.into());
+        });
+    }
+
+    #[test]
+    fn section_8_only_open_network_protocols_go_out() {
+        in_home(|bed, unit| {
+            let [ours, theirs] = ["fd08::1", "fd08::2"].map(|ip| ip.parse::<IpAddr>().expect("an address"));
+            unit.add_address(Prefix::host(ours), Some(theirs)).expect("an address");
+            let (ipv4, ipv6) = (inner(), udp("[fd08::1]:7000"));
+            let sends = |is_ipv6: bool, payload: &[u8]| {
+                let (socket, to): (_, SocketAddr) =
+                    if is_ipv6 { (&ipv6, (theirs, 7001).into()) } else { (&ipv4, THEIRS.into()) };
+                // The kernel has the route to an IPv6 peer a little later.
+                let end = Instant::now() + PATIENCE;
+                while let Err(error) = socket.send_to(payload, to) {
+                    assert!(Instant::now() < end, "{error}");
+                    thread::yield_now();
+                }
+            };
+            for open in [true, false] {
+                unit.let_pass(Networks { ipv4: !open, ipv6: open }).expect("set");
+                sends(!open, b"closed");
+                sends(open, b"open");
+                loop {
+                    let datagram = receive(&bed.peer).expect("what is sent behind it");
+                    assert!(!datagram.ends_with(b"closed"), "IPv6 is open: {open}");
+                    if datagram.ends_with(b"open") {
+                        break;
+                    }
+                }
             }
-            assert_eq!(received(bed), counters);
         });
     }
 

@@ -5,7 +5,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
+use nix::unistd::{Uid, setfsuid};
 use pppol2tp::{Driver, Errno, PassedUp, Reason, SessionIds, TunnelConfig, UdpHandle};
+use socket2::{Domain, Type};
 
 use crate::bed::*;
 use crate::common::{PATIENCE, message, receive, tunnel_to, udp};
@@ -14,6 +16,7 @@ use crate::tests;
 
 tests! {
     keeps_its_port_to_itself
+    keeps_its_port_from_other_users
     loses_nothing_while_tunnels_are_made
     receives_for_its_tunnels
     hears_a_peer_after_its_tunnel
@@ -37,9 +40,42 @@ fn next(handle: &dyn UdpHandle) -> PassedUp {
 
 fn keeps_its_port_to_itself() {
     let (end, _peer) = raw();
-    let thief = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).expect("a socket");
+    let thief = socket2::Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
     thief.set_reuse_address(true).expect("set");
     thief.bind(&end.local().into()).expect_err("the port is taken");
+}
+
+/// While 200 tunnels are made, another user asks for the port.
+fn keeps_its_port_from_other_users() {
+    let handle = driver().attach(udp("127.0.0.1:0")).expect("attached");
+    let to = handle.local_addr().expect("its address");
+    let peers: Vec<_> = (0..200).map(|_| udp("127.0.0.1:0")).collect();
+    let (made, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let thief = scope.spawn(|| {
+            // Of this thread alone.
+            setfsuid(Uid::from_raw(65534));
+            while !made.load(SeqCst) {
+                let thief = socket2::Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+                thief.set_reuse_address(true).expect("set");
+                thief.set_reuse_port(true).expect("set");
+                thief.bind(&to.into()).expect_err("the port is taken");
+                asked.fetch_add(1, SeqCst);
+            }
+        });
+        let tunnels: Vec<_> = (1..)
+            .zip(&peers)
+            .map(|(id, peer)| {
+                let before = asked.load(SeqCst);
+                let tunnel = handle.tunnel(tunnel_to(at(peer), id)).expect("a tunnel");
+                until("it is asked again", || asked.load(SeqCst) > before || thief.is_finished());
+                tunnel
+            })
+            .collect();
+        made.store(true, SeqCst);
+        thief.join().expect("it was refused");
+        drop(tunnels);
+    });
 }
 
 /// While 150 tunnels are made, 200 sockets send numbered messages, 150 of which are the tunnels' peers.

@@ -27,8 +27,10 @@ fn are_kept_by_the_kernel() {
         end.session.set(SocketOption::ReorderTo, value).expect("set");
         assert_eq!(end.session.get(SocketOption::ReorderTo), Ok(value));
     }
-    // Linux takes it and does nothing.
-    end.session.set(SocketOption::Debug, 15).expect("taken");
+    // Linux would take it and do nothing.
+    let error = end.session.set(SocketOption::Debug, 15).expect_err("refused");
+    assert!(error.errno() == Errno::OpNotSupp && error.to_string().contains("tracepoints"), "{error}");
+    end.session.set(SocketOption::Debug, 0).expect("nothing is wanted");
     assert_eq!(end.session.get(SocketOption::Debug), Ok(0));
 }
 
@@ -47,7 +49,8 @@ fn are_checked() {
 
 fn of_a_management_socket() {
     let (end, _peer) = raw();
-    end.tunnel.set(SocketOption::Debug, 1).expect("taken");
+    let error = end.tunnel.set(SocketOption::Debug, 1).expect_err("refused");
+    assert_eq!(error.errno(), Errno::OpNotSupp, "{error}");
     assert_eq!(end.tunnel.get(SocketOption::Debug), Ok(0));
     for option in SocketOption::ALL.into_iter().filter(|option| *option != SocketOption::Debug) {
         let errors = [end.tunnel.set(option, 1), end.tunnel.get(option).map(drop)];

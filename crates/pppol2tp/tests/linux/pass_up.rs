@@ -17,6 +17,7 @@ tests! {
     an_interface_that_is_deleted
     an_interface_that_was_deleted_before
     a_tunnel_that_is_deleted
+    a_tunnel_of_many_sessions_that_is_deleted
     a_session_that_is_dropped
     a_unit_that_is_dropped
     nothing_turns_in_circles
@@ -154,6 +155,37 @@ fn a_tunnel_that_is_deleted() {
     assert!(!session.is_alive() && !other.is_alive() && !quiet.is_alive());
     assert_eq!(session.pass_up().map_err(|error| error.errno()), Err(Errno::NotConn));
     assert!(!readable(handle.poll_fd().expect("a descriptor")));
+}
+
+/// More frames wait in the kernel than there is room for.
+fn a_tunnel_of_many_sessions_that_is_deleted() {
+    const SESSIONS: u16 = 200;
+    const FRAMES: u8 = 32;
+    let (end, peer) = raw();
+    let sessions: Vec<_> = (0..SESSIONS)
+        .map(|n| {
+            let ids = SessionIds { session_id: 100 + n, peer_session_id: 100 + n, ..IDS };
+            let session = end.driver.session(ids).expect("a session");
+            session.pass_up().expect("alive");
+            (0..FRAMES).for_each(|id| arrives(&end, &peer, ids, &lcp(id)));
+            session
+        })
+        .collect();
+    end.tunnel.delete();
+    let (mut frames, mut gone) = (0u64, 0);
+    while let Some(up) = end.handle.recv() {
+        match up.reason {
+            Reason::Gone(_) => gone += 1,
+            _ => frames += 1,
+        }
+    }
+    let counters = end.driver.snapshot().sockets.swap_remove(0).counters;
+    let count = |wanted| counters.iter().find(|(name, _)| *name == wanted).expect("it is there").1;
+    // Each end is told of, and takes room as well.
+    assert!(gone == SESSIONS && (1..=4096).contains(&frames), "{gone}, {frames}");
+    assert_eq!(count("rx_frames"), frames);
+    assert_eq!(count("rx_frames_dropped"), u64::from(SESSIONS) * u64::from(FRAMES) - frames);
+    drop(sessions);
 }
 
 fn a_session_that_is_dropped() {

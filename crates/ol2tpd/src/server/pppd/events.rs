@@ -6,12 +6,14 @@
 //!   u32 signature │ u16 type │ u16 length of what follows │ { u16 type │ u16 length │ value, padded to 4 } …
 //! ```
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use l2tp_control::wire::Accm;
+use nix::sys::stat::{Mode, fchmod};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixDatagram;
 
 /// Where the plugin sends to. It cannot be told another place.
@@ -48,12 +50,7 @@ impl Events {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let socket = UnixDatagram::bind(Path::new(PATH))?;
-        let events = Self(socket);
-        fs::set_permissions(PATH, Permissions::from_mode(0o600))?;
-        // What others have sent before.
-        while events.0.try_recv(&mut [0]).is_ok() {}
-        Ok(events)
+        Ok(Self(UnixDatagram::from_std(private(Path::new(PATH))?)?))
     }
 
     /// Waits for something that makes sense.
@@ -68,6 +65,16 @@ impl Events {
             }
         }
     }
+}
+
+/// A socket that only its owner may send to. Its file has that mode from the beginning: who is connected before it
+/// is changed stays connected.
+fn private(path: &Path) -> io::Result<std::os::unix::net::UnixDatagram> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(true)?;
+    Ok(OwnedFd::from(socket).into())
 }
 
 impl Drop for Events {
@@ -107,7 +114,18 @@ fn parse(datagram: &[u8]) -> Option<LinkInfo> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn nobody_else_may_ever_send() {
+        let path = std::env::temp_dir().join(format!("ol2tp-private-{}", std::process::id()));
+        let _socket = private(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 
     fn message(kind: u16, values: &[(u16, &[u8])]) -> Vec<u8> {
         let mut body = Vec::new();

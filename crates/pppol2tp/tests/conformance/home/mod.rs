@@ -8,6 +8,7 @@ mod linux;
 mod sys;
 mod user;
 
+use std::fmt::Debug;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -27,6 +28,15 @@ pub(crate) fn is_linux() -> bool {
         Ok("user") | Err(_) => false,
         Ok(other) => panic!("OL2TP_HOME={other}: there are user and linux"),
     }
+}
+
+/// What a home is tested for is not what the other is.
+///
+/// # Panics
+/// If the homes do not differ, or this one is not as it is said to be.
+pub(crate) fn differ<T: PartialEq + Debug>(is: T, user: T, linux: T) {
+    assert_ne!(user, linux, "this is no difference");
+    assert_eq!(is, if is_linux() { linux } else { user });
 }
 
 /// A driver.
