@@ -81,7 +81,7 @@ fn judge(record: &Record, counts: &[(String, f64)]) -> Result<String, String> {
         };
         let change = count / before - 1.0;
         most = most.max(change);
-        if change > TOLERANCE {
+        if *count > before * (1.0 + TOLERANCE) {
             wrong.push(format!("{way} takes {count:.1} instead of {before:.1} ({:+.1} %)", change * 100.0));
         }
     }

@@ -308,6 +308,10 @@ pub enum BenchWhat {
     Sequence,
     /// Many sessions on one shared interface, beside one
     Sessions,
+    /// Frames of several lengths through a server on one core, each way
+    Frames,
+    /// How much longer frames take than over the bare link, at rest and under some load
+    Latency,
     /// The kernel's own driver and the one in user space, beside the bare link
     Drivers,
 }

@@ -9,6 +9,8 @@ use crate::interrupt::Interrupt;
 use crate::output::{self, Progress};
 
 pub mod drivers;
+pub mod frames;
+pub mod latency;
 pub mod modes;
 pub mod rules;
 pub mod sequence;
@@ -29,6 +31,10 @@ struct Report {
     setup: Option<setup::Setup>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<ways::Ways>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames: Option<frames::Frames>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<latency::Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     drivers: Option<ways::Ways>,
 }
@@ -62,6 +68,12 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         let sessions = usize::from(args.sessions);
         report.setup = Some(setup::measure(sessions, args.idle, &interrupt, &progress)?);
     }
+    if wanted(BenchWhat::Frames) {
+        report.frames = Some(frames::measure(args, &interrupt, &progress)?);
+    }
+    if wanted(BenchWhat::Latency) {
+        report.latency = Some(latency::measure(args, &interrupt, &progress)?);
+    }
     if drivers {
         report.drivers = Some(drivers::measure(args, &interrupt, &progress)?);
     }
@@ -75,6 +87,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         report.sequence.map(|sequence| sequence.to_string()),
         report.sessions.map(|sessions| sessions.to_string()),
         report.setup.map(|setup| setup.to_string()),
+        report.frames.map(|frames| frames.to_string()),
+        report.latency.map(|latency| latency.to_string()),
         report.drivers.map(|drivers| drivers.to_string()),
     ];
     output::print(tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n"))

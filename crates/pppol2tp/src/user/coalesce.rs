@@ -35,7 +35,7 @@ const DONT_FRAGMENT: u16 = 0x4000;
 /// Where the packets go.
 pub(super) trait Output {
     /// Takes one write to an interface: `parts[0]` starts with the [`Header`]. It stands for `packets`
-    /// pushed packets.
+    /// pushed packets. A single one may be all in `parts[0]`.
     fn write(&mut self, interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]);
 }
 
@@ -69,7 +69,7 @@ impl Coalescer {
         let Some(bytes) = arena.get(packet.clone()) else { return };
         let Some(segment) = Segment::parse(bytes, udp) else {
             self.flush_interface(arena, interface, out);
-            return write_single(interface, tag, bytes, out);
+            return write_single(interface, tag, arena, packet, out);
         };
         let flow = Flow { interface, tag, ports: segment.ports, addresses: segment.addresses };
         if let Some(position) = self.position(&flow) {
@@ -82,12 +82,12 @@ impl Coalescer {
                     return;
                 }
                 self.close(position, arena, out);
-                return write_single(interface, tag, bytes, out);
+                return write_single(interface, tag, arena, packet, out);
             }
             self.close(position, arena, out);
         }
         if !segment.mergeable || segment.push {
-            return write_single(interface, tag, bytes, out);
+            return write_single(interface, tag, arena, packet, out);
         }
         if self.open == RUNS {
             self.close(0, arena, out);
@@ -128,9 +128,18 @@ impl Coalescer {
     }
 }
 
-fn write_single(interface: u32, tag: u32, packet: &[u8], out: &mut impl Output) {
+/// One part costs the kernel less than two: the header may stand in front of the packet already.
+#[inline]
+fn write_single(interface: u32, tag: u32, arena: &[u8], packet: Range<usize>, out: &mut impl Output) {
     let header = Header::default().to_bytes();
-    out.write(interface, tag, 1, &[IoSlice::new(&header), IoSlice::new(packet)]);
+    let whole = packet.start.checked_sub(vnet::LEN).and_then(|start| arena.get(start..packet.end));
+    match whole.filter(|whole| whole.starts_with(&header)) {
+        Some(whole) => out.write(interface, tag, 1, &[IoSlice::new(whole)]),
+        None => {
+            let packet = arena.get(packet).unwrap_or_default();
+            out.write(interface, tag, 1, &[IoSlice::new(&header), IoSlice::new(packet)]);
+        }
+    }
 }
 
 /// What packets of one run have to have in common to be looked at further. IPv4's addresses leave
@@ -419,7 +428,7 @@ impl Run {
         let Flow { interface, tag, .. } = self.flow;
         let piece = |(start, end)| arena.get(start..end).unwrap_or_default();
         if self.count == 1 {
-            return write_single(interface, tag, piece(self.first), out);
+            return write_single(interface, tag, arena, self.first.0..self.first.1, out);
         }
         self.finish();
         let mut parts = [IoSlice::new(&[]); 1 + PACKETS];

@@ -120,7 +120,9 @@ impl Output for Writer<'_> {
     fn write(&mut self, interface: u32, session: u32, packets: u32, parts: &[IoSlice<'_>]) {
         let mut down = false;
         if let Some(Some(interface)) = self.interfaces.get(interface as usize) {
-            match (&interface.tun).write_vectored(parts) {
+            let mut tun = &interface.tun;
+            let written = if let [whole] = parts { tun.write(whole) } else { tun.write_vectored(parts) };
+            match written {
                 Ok(_) => return,
                 Err(error) if packets > 1 && error.raw_os_error() == Some(libc::EINVAL) => {
                     let udp = parts[0].get(1) == Some(&vnet::GSO_UDP_L4);

@@ -35,6 +35,7 @@ use super::log::{Dump, Log};
 use super::paths::Paths;
 use super::state::{self, Interface, Session, Sink, Tunnel, Udp, UnitState};
 use super::table::{self, IdTable, Pattern};
+use super::vnet;
 use super::worker::{self, Commands, WAKE, at, put, take};
 use crate::netlink::Netlink;
 use crate::sys::{self, Received, RecvBatch};
@@ -500,16 +501,16 @@ impl Up {
                     held.frames[usize::from(at)] = buffer;
                 }
             }
-            Verdict::Deliver => self.deliver(slot, frame, now),
+            Verdict::Deliver => self.deliver(slot, range.start, frame, now),
         }
         if message.sequence.is_some() || verdict != Verdict::Deliver {
             self.release(slot, now);
         }
     }
 
-    /// Delivers a frame that stands in the arena.
+    /// Delivers a frame of the datagram that starts at `start` in the arena.
     #[inline]
-    fn deliver(&mut self, slot: u32, range: Range<usize>, now: u64) {
+    fn deliver(&mut self, slot: u32, start: usize, range: Range<usize>, now: u64) {
         let Self { sockets, sessions, interfaces, log, batch, coalescer, .. } = self;
         let mut writer = Writer { sockets, sessions, interfaces, log, now };
         let bytes = &mut batch.arena_mut()[range.clone()];
@@ -518,6 +519,10 @@ impl Up {
         let packet = range.start + frame.information..range.end;
         if interface.merge.load(Relaxed) {
             let udp = interface.merge_udp.load(Relaxed);
+            if let Some(header) = packet.start.checked_sub(vnet::LEN).filter(|header| *header >= start) {
+                // Nobody reads the datagram's own headers any more.
+                batch.arena_mut()[header..packet.start].copy_from_slice(&vnet::Header::default().to_bytes());
+            }
             coalescer.push(batch.arena(), packet, interface.slot, slot, udp, &mut writer);
         } else {
             writer.write_single(interface, slot, &batch.arena()[packet]);
