@@ -145,7 +145,7 @@ pub struct StaticArgs {
 /// What every end of a tunnel has.
 #[derive(Debug, Args)]
 pub struct EndArgs {
-    /// Offloads to use: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, batch, plain
+    /// Offloads to use: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, no-ring, batch, plain
     #[arg(long, value_name = "NAME", default_value = "offload", value_parser = mode)]
     pub mode: Mode,
     /// Which driver moves the frames: user, linux (the kernel's), auto (the kernel's where it works) [default: user]
@@ -262,7 +262,7 @@ pub struct DemoArgs {
     /// How long each time
     #[arg(long, default_value = "0.8", value_parser = seconds)]
     pub seconds: Duration,
-    /// Offloads the tunnel uses: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, batch, plain
+    /// Offloads the tunnel uses: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, no-ring, batch, plain
     #[arg(long, value_name = "NAME", default_value = "offload", value_parser = mode)]
     pub mode: Mode,
     /// Print the result as JSON

@@ -35,8 +35,15 @@ const DONT_FRAGMENT: u16 = 0x4000;
 /// Where the packets go.
 pub(super) trait Output {
     /// Takes one write to an interface: `parts[0]` starts with the [`Header`]. It stands for `packets`
-    /// pushed packets. A single one may be all in `parts[0]`.
-    fn write(&mut self, interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]);
+    /// pushed packets.
+    fn write(&mut self, arena: &[u8], interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]);
+
+    /// Takes one packet behind its [`Header`], `arena[whole]`. It may wait for the end of the batch, and goes
+    /// before what is written later.
+    fn write_whole(&mut self, arena: &[u8], interface: u32, tag: u32, whole: Range<usize>) {
+        let whole = arena.get(whole).unwrap_or_default();
+        self.write(arena, interface, tag, 1, &[IoSlice::new(whole)]);
+    }
 }
 
 /// Merges the packets of a batch. It holds places in the arena, so the arena has to stay as it is
@@ -132,12 +139,13 @@ impl Coalescer {
 #[inline]
 fn write_single(interface: u32, tag: u32, arena: &[u8], packet: Range<usize>, out: &mut impl Output) {
     let header = Header::default().to_bytes();
-    let whole = packet.start.checked_sub(vnet::LEN).and_then(|start| arena.get(start..packet.end));
-    match whole.filter(|whole| whole.starts_with(&header)) {
-        Some(whole) => out.write(interface, tag, 1, &[IoSlice::new(whole)]),
-        None => {
+    match packet.start.checked_sub(vnet::LEN).map(|start| start..packet.end) {
+        Some(whole) if arena.get(whole.clone()).is_some_and(|whole| whole.starts_with(&header)) => {
+            out.write_whole(arena, interface, tag, whole);
+        }
+        _ => {
             let packet = arena.get(packet).unwrap_or_default();
-            out.write(interface, tag, 1, &[IoSlice::new(&header), IoSlice::new(packet)]);
+            out.write(arena, interface, tag, 1, &[IoSlice::new(&header), IoSlice::new(packet)]);
         }
     }
 }
@@ -436,7 +444,7 @@ impl Run {
         for (part, place) in parts[1..].iter_mut().zip(&self.pieces[..self.count]) {
             *part = IoSlice::new(piece(*place));
         }
-        out.write(interface, tag, self.count as u32, &parts[..=self.count]);
+        out.write(arena, interface, tag, self.count as u32, &parts[..=self.count]);
     }
 
     /// Makes the super-packet's headers of the first packet's.

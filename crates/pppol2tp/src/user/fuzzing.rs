@@ -178,7 +178,7 @@ struct Collector {
 }
 
 impl Output for Collector {
-    fn write(&mut self, interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]) {
+    fn write(&mut self, _: &[u8], interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]) {
         let place = |part: &IoSlice<'_>| self.ends[&(part.as_ptr().addr() + part.len())];
         let payloads = if let [_] = parts { parts } else { &parts[1..] };
         let places: Vec<_> = payloads.iter().map(place).collect();

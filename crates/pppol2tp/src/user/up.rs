@@ -30,7 +30,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Mode;
 use super::coalesce::Coalescer;
-use super::deliver::{Writer, pass_up};
+use super::deliver::{Singles, Writer, pass_up};
 use super::log::{Dump, Log};
 use super::paths::Paths;
 use super::state::{self, Interface, Session, Sink, Tunnel, Udp, UnitState};
@@ -106,6 +106,7 @@ pub(super) struct Up {
     interfaces: Vec<Option<Arc<Interface>>>,
     batch: RecvBatch,
     coalescer: Coalescer,
+    singles: Singles,
     timers: BinaryHeap<Reverse<(u64, u32)>>,
     spare: Vec<Vec<u8>>,
     paths: Paths,
@@ -131,6 +132,7 @@ impl Up {
             interfaces: Vec::new(),
             batch: RecvBatch::new(if mode.batch { BATCH } else { 1 }),
             coalescer: Coalescer::new(),
+            singles: Singles::new(mode),
             timers: BinaryHeap::with_capacity(1024),
             spare: Vec::with_capacity(SPARE),
             paths: Paths::default(),
@@ -511,8 +513,8 @@ impl Up {
     /// Delivers a frame of the datagram that starts at `start` in the arena.
     #[inline]
     fn deliver(&mut self, slot: u32, start: usize, range: Range<usize>, now: u64) {
-        let Self { sockets, sessions, interfaces, log, batch, coalescer, .. } = self;
-        let mut writer = Writer { sockets, sessions, interfaces, log, now };
+        let Self { sockets, sessions, interfaces, log, batch, coalescer, singles, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now, singles };
         let bytes = &mut batch.arena_mut()[range.clone()];
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
@@ -525,7 +527,7 @@ impl Up {
             }
             coalescer.push(batch.arena(), packet, interface.slot, slot, udp, &mut writer);
         } else {
-            writer.write_single(interface, slot, &batch.arena()[packet]);
+            writer.write_single(batch.arena(), interface, slot, &batch.arena()[packet]);
         }
     }
 
@@ -554,18 +556,19 @@ impl Up {
 
     /// Delivers a frame that stands elsewhere, behind what the coalescer has of its interface.
     fn deliver_held(&mut self, slot: u32, bytes: &mut [u8], now: u64) {
-        let Self { sockets, sessions, interfaces, log, .. } = self;
-        let mut writer = Writer { sockets, sessions, interfaces, log, now };
+        let Self { sockets, sessions, interfaces, log, singles, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now, singles };
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         self.coalescer.flush_interface(self.batch.arena(), interface.slot, &mut writer);
-        writer.write_single(interface, slot, &bytes[frame.information..]);
+        writer.write_single(self.batch.arena(), interface, slot, &bytes[frame.information..]);
     }
 
     fn flush(&mut self, now: u64) {
-        let Self { sockets, sessions, interfaces, log, .. } = self;
-        let mut writer = Writer { sockets, sessions, interfaces, log, now };
+        let Self { sockets, sessions, interfaces, log, singles, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now, singles };
         self.coalescer.flush(self.batch.arena(), &mut writer);
+        writer.submit(self.batch.arena());
     }
 }
 

@@ -33,7 +33,7 @@ pub struct SuperPacket {
 struct Merged(usize);
 
 impl Output for Merged {
-    fn write(&mut self, _: u32, _: u32, packets: u32, parts: &[IoSlice<'_>]) {
+    fn write(&mut self, _: &[u8], _: u32, _: u32, packets: u32, parts: &[IoSlice<'_>]) {
         black_box(parts);
         self.0 += if packets > 1 { packets as usize } else { 0 };
     }
