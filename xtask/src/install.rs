@@ -12,6 +12,9 @@ pub(crate) const NAMESPACES: &[Needed] = &[("ip", "iproute2"), ("unshare", "util
 pub(crate) const TSHARK: &[Needed] =
     &[("tshark", "tshark"), ("dumpcap", "wireshark-common"), ("ethtool", "ethtool")];
 
+/// To count instructions.
+pub(crate) const VALGRIND: &[Needed] = &[("valgrind", "valgrind")];
+
 /// To set up real peers, to run them, and to compile the sample that runs beside them.
 pub(crate) const PEERS: &[Needed] = &[
     ("ip", "iproute2"),

@@ -9,6 +9,7 @@ use clap::Parser;
 mod bench;
 mod fuzz;
 mod install;
+mod instructions;
 mod peers;
 mod process;
 mod qemu;
@@ -22,6 +23,7 @@ enum Command {
     Test(test::Args),
     Fuzz(fuzz::Args),
     Bench(bench::Args),
+    Instructions(instructions::Args),
     Peers(peers::Args),
     Uml(uml::Args),
 }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Test(args) => return test::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Instructions(args) => instructions::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Uml(args) => uml::run(&args),
     };

@@ -22,10 +22,10 @@ const QEMU: &str = "qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1024 -n
     -serial stdio -initrd /boot/initrd -kernel";
 const KERNEL: &str = "console=ttyS0 quiet panic=-1 --";
 
-/// `ol2tp bench drivers` with arguments, in the guest.
+/// `ol2tp bench drivers` with arguments, in the guest. Returns all that the guest writes.
 ///
 /// Errors: no root directory can be had, the guest does not boot, or the command fails in it.
-pub(crate) fn bench(args: &[String]) -> Result<(), String> {
+pub(crate) fn bench(args: &[String]) -> Result<String, String> {
     peers::set_up(&TRIXIE)?;
     execute(&mut command("cargo build --release --package ol2tp"))?;
     let root = TRIXIE.directory();
@@ -37,12 +37,13 @@ pub(crate) fn bench(args: &[String]) -> Result<(), String> {
     let mut qemu = chroot(&root);
     qemu.args(QEMU.split_whitespace()).arg(format!("/boot/{kernel}"));
     qemu.args(["-append", &format!("{KERNEL} {}", args.join(" "))]).stdin(Stdio::null());
-    let mut code = None;
+    let (mut code, mut output) = (None, String::new());
     run_reading(&mut qemu, |line| {
-        code = line.strip_prefix("init: exit code ").map(String::from).or(code.take())
+        code = line.strip_prefix("init: exit code ").map(String::from).or(code.take());
+        output += &format!("{line}\n");
     })?;
     match code.as_deref() {
-        Some("0") => Ok(()),
+        Some("0") => Ok(output),
         Some(code) => Err(format!("ol2tp bench drivers: exit code {code} in the guest, see above")),
         None => Err("the guest ended before its command did, see above".into()),
     }

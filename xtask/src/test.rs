@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use clap::builder::PossibleValuesParser;
 
 use crate::install;
+use crate::instructions;
 use crate::peers::{self, Root};
 use crate::process::{command, run as execute, run_reading};
 
 /// All checks, in order, with a summary at the end; exit code 1 if one failed.
 ///
 /// Installs what is missing: as root, Debian's packages by apt-get; real peers into the target directory, as
-/// cargo xtask peers does; cargo-deny by cargo; Rust 1.85 by rustup. A check whose tools cannot be had is
+/// cargo xtask peers does; cargo-deny by cargo; Rust 1.85, and the one of bench/instructions.toml, by rustup. A check whose tools cannot be had is
 /// named in the summary and fails nothing. Tests that need root and /dev/net/tun are required if CI=true,
 /// and named as not run where they cannot.
 #[derive(clap::Args)]
@@ -47,7 +48,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -60,6 +61,7 @@ const STEPS: [Step; 11] = [
     Step { name: "msrv", slow: true, run: msrv },
     Step { name: "deny", slow: true, run: deny },
     Step { name: "release", slow: true, run: || cargo("cargo build --release --locked") },
+    Step { name: "instructions", slow: true, run: instructions },
     Step { name: "interop", slow: true, run: interop },
     Step { name: "peers", slow: true, run: || peers(&[&peers::SID], SID) },
     Step { name: "l2tpns", slow: true, run: || peers(&[&peers::SID, &peers::BOOKWORM], BOOKWORM) },
@@ -83,14 +85,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn summary(rows: &[(&str, Result<Passed, Problem>, Duration)]) -> ExitCode {
-    println!("\n{:<12}{:<10}{:>8}", "step", "result", "time");
+    println!("\n{:<14}{:<10}{:>8}", "step", "result", "time");
     for (name, result, time) in rows {
         let (result, detail) = match result {
             Ok(detail) => ("passed", detail),
             Err(Problem::Failed(detail)) => ("FAILED", detail),
             Err(Problem::Missing(detail)) => ("NOT RUN", detail),
         };
-        println!("{name:<12}{result:<10}{:>6.1} s  {detail}", time.as_secs_f64());
+        println!("{name:<14}{result:<10}{:>6.1} s  {detail}", time.as_secs_f64());
     }
     let failed = rows.iter().filter(|row| matches!(row.1, Err(Problem::Failed(_)))).count();
     let missing = rows.iter().filter(|row| matches!(row.1, Err(Problem::Missing(_)))).count();
@@ -152,6 +154,13 @@ fn interop() -> Result<Passed, Problem> {
     require(install::namespaces())?;
     let skip: String = [SID, BOOKWORM].concat().iter().map(|name| format!(" --skip {name}")).collect();
     tests(&format!("--package interop --{skip}"))
+}
+
+/// What a frame costs, beside what was recorded.
+fn instructions() -> Result<Passed, Problem> {
+    instructions::comparable().map_err(Problem::Missing)?;
+    require(instructions::tools())?;
+    Ok(instructions::compare()?)
 }
 
 /// Peers of Debian sid. A test with one has its name in its path.

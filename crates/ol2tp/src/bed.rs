@@ -38,7 +38,8 @@ pub const RIGHT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
 /// RT_TABLE_LOCAL.
 const LOCAL_TABLE: u8 = 255;
-const VETH: &str = "veth0";
+/// Both ends of the veth.
+pub const VETH: &str = "veth0";
 /// How long the kernel may take to install routes, and to get a link going.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -73,6 +73,17 @@ struct Session {
     address: Option<Ipv4Addr>,
 }
 
+/// How data messages of a session reach the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// Which of the sockets.
+    pub socket: usize,
+    /// The tunnel's id and the session's, as the server assigned them.
+    pub ids: (u16, u16),
+    /// The session's inner address.
+    pub address: Ipv4Addr,
+}
+
 /// The clients.
 pub struct Clients {
     load: Load,
@@ -143,7 +154,25 @@ impl Clients {
 
     /// Addresses that the sessions have.
     pub fn addresses(&self) -> Vec<Ipv4Addr> {
-        self.sessions.values().filter_map(|session| session.address).collect()
+        self.ways().map(|way| way.address).collect()
+    }
+
+    /// The ways of the sessions that are up.
+    pub fn ways(&self) -> impl Iterator<Item = Way> {
+        self.sessions.values().filter_map(|session| {
+            let socket = session.path.socket as usize;
+            Some(Way { socket, ids: session.peer, address: session.address? })
+        })
+    }
+
+    /// The sockets, which do not block.
+    pub fn sockets(&self) -> &[UdpSocket] {
+        &self.sockets
+    }
+
+    /// The server.
+    pub fn server(&self) -> SocketAddr {
+        self.load.server
     }
 
     /// Tunnels that are not over.

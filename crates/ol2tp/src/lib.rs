@@ -21,6 +21,7 @@ pub mod daemon;
 pub mod demo;
 pub mod end;
 pub mod exit;
+pub mod flood;
 pub mod interrupt;
 pub mod load;
 pub mod output;

@@ -27,6 +27,8 @@ pub const PAYLOAD: usize = 200;
 const WINDOW: u64 = 512;
 /// UDP frames a call at most.
 const BURST: usize = 64;
+/// How often a paced sender sends.
+const TICK: Duration = Duration::from_micros(100);
 /// Frames that have not arrived after this long are lost.
 const LOST: Duration = Duration::from_millis(20);
 /// How long a UDP receiver rests.
@@ -146,6 +148,25 @@ impl Load {
         Self::udp(path.from, path.to, &[(source, path.target)], BURST)
     }
 
+    /// So many frames of [`PAYLOAD`] bytes a second over one flow, evenly. Nobody reads them: they are counted nowhere.
+    pub fn paced(path: Path<'_>, frames_s: f64) -> io::Result<Self> {
+        let any = any_port(path.target);
+        let receiver = path.to.enter(|| UdpSocket::bind(any))?;
+        let target = SocketAddr::new(path.target, receiver.local_addr()?.port());
+        let sender = path.from.enter(|| {
+            let socket = UdpSocket::bind(path.source.map_or(any, |source| SocketAddr::new(source, 0)))?;
+            socket.connect(target)?;
+            Ok(socket)
+        })?;
+        let mut load = Self::new();
+        load.spawn("udp-paced", move |stop| {
+            send_paced(&sender, frames_s, stop);
+            // Until now its buffer took what came, full as it was.
+            drop(receiver);
+        })?;
+        Ok(load)
+    }
+
     fn close_at_the_end(&mut self, stream: TcpStream) {
         self.sockets.push(Box::new(move || {
             // The other side may have closed it already.
@@ -254,6 +275,22 @@ fn send_udp(sockets: &[UdpSocket], burst: usize, received: &AtomicU64, stop: &At
             // Refused or out of buffers for now: the window opens again after `LOST`.
             Err(_) => sent += burst as u64,
         }
+    }
+}
+
+fn send_paced(socket: &UdpSocket, frames_s: f64, stop: &AtomicBool) {
+    let (payload, start) = ([0x5a; PAYLOAD], Instant::now());
+    let mut sent = 0;
+    while !stop.load(Relaxed) {
+        let due = (start.elapsed().as_secs_f64() * frames_s) as u64;
+        // What a pause has missed does not come all at once.
+        sent = sent.max(due.saturating_sub(BURST as u64));
+        while sent < due {
+            // Out of buffers for now: that one is lost.
+            let _ = socket.send(&payload);
+            sent += 1;
+        }
+        thread::sleep(TICK);
     }
 }
 

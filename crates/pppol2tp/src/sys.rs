@@ -15,6 +15,10 @@ use std::ptr;
 use libc::{c_int, c_void};
 use socket2::SockAddr;
 
+mod ring;
+
+pub(crate) use ring::{Ring, WRITES};
+
 /// Bytes of one receive buffer: more than any UDP payload.
 pub(crate) const BUFFER: usize = 65536;
 /// The most messages that one `sendmmsg` or `recvmmsg` takes here.

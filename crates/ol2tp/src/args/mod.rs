@@ -145,7 +145,7 @@ pub struct StaticArgs {
 /// What every end of a tunnel has.
 #[derive(Debug, Args)]
 pub struct EndArgs {
-    /// Offloads to use: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, batch, plain
+    /// Offloads to use: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, no-ring, batch, plain
     #[arg(long, value_name = "NAME", default_value = "offload", value_parser = mode)]
     pub mode: Mode,
     /// Which driver moves the frames: user, linux (the kernel's), auto (the kernel's where it works) [default: user]
@@ -262,7 +262,7 @@ pub struct DemoArgs {
     /// How long each time
     #[arg(long, default_value = "0.8", value_parser = seconds)]
     pub seconds: Duration,
-    /// Offloads the tunnel uses: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, batch, plain
+    /// Offloads the tunnel uses: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, no-ring, batch, plain
     #[arg(long, value_name = "NAME", default_value = "offload", value_parser = mode)]
     pub mode: Mode,
     /// Print the result as JSON
@@ -304,8 +304,14 @@ pub enum BenchWhat {
     Rules,
     /// The driver with each set of offloads, beside the bare link
     Modes,
+    /// A tunnel with sequence numbers, beside one without
+    Sequence,
     /// Many sessions on one shared interface, beside one
     Sessions,
+    /// Frames of several lengths through a server on one core, each way
+    Frames,
+    /// How much longer frames take than over the bare link, at rest and under some load
+    Latency,
     /// The kernel's own driver and the one in user space, beside the bare link
     Drivers,
 }

@@ -9,10 +9,14 @@ use crate::interrupt::Interrupt;
 use crate::output::{self, Progress};
 
 pub mod drivers;
+pub mod frames;
+pub mod latency;
 pub mod modes;
 pub mod rules;
+pub mod sequence;
 pub mod sessions;
 pub mod setup;
+pub mod ways;
 
 /// What was measured.
 #[derive(Debug, Default, Serialize)]
@@ -26,7 +30,13 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     setup: Option<setup::Setup>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    drivers: Option<drivers::Drivers>,
+    sequence: Option<ways::Ways>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames: Option<frames::Frames>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<latency::Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drivers: Option<ways::Ways>,
 }
 
 /// Measures and prints.
@@ -37,7 +47,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let wanted = |what| args.what.is_none_or(|only| only == what);
     // Few kernels can.
     let drivers = args.what == Some(BenchWhat::Drivers);
-    if wanted(BenchWhat::Modes) || wanted(BenchWhat::Sessions) || drivers {
+    if args.what != Some(BenchWhat::Rules) {
         can::make_namespaces()?;
     }
     let interrupt = Interrupt::catch()?;
@@ -50,10 +60,19 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     if wanted(BenchWhat::Modes) {
         report.modes = Some(modes::measure(args, &interrupt, &progress)?);
     }
+    if wanted(BenchWhat::Sequence) {
+        report.sequence = Some(sequence::measure(args, &interrupt, &progress)?);
+    }
     if wanted(BenchWhat::Sessions) {
         report.sessions = Some(sessions::measure(args, &interrupt, &progress)?);
         let sessions = usize::from(args.sessions);
         report.setup = Some(setup::measure(sessions, args.idle, &interrupt, &progress)?);
+    }
+    if wanted(BenchWhat::Frames) {
+        report.frames = Some(frames::measure(args, &interrupt, &progress)?);
+    }
+    if wanted(BenchWhat::Latency) {
+        report.latency = Some(latency::measure(args, &interrupt, &progress)?);
     }
     if drivers {
         report.drivers = Some(drivers::measure(args, &interrupt, &progress)?);
@@ -65,8 +84,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let tables = [
         report.rules.map(|rules| rules.to_string()),
         report.modes.map(|modes| modes.to_string()),
+        report.sequence.map(|sequence| sequence.to_string()),
         report.sessions.map(|sessions| sessions.to_string()),
         report.setup.map(|setup| setup.to_string()),
+        report.frames.map(|frames| frames.to_string()),
+        report.latency.map(|latency| latency.to_string()),
         report.drivers.map(|drivers| drivers.to_string()),
     ];
     output::print(tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n"))

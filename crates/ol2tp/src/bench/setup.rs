@@ -15,6 +15,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use ol2tpd::control::{Client, What};
+use pppol2tp::user::Mode;
 use serde::Serialize;
 
 use crate::bed::Space;
@@ -67,7 +68,7 @@ pub fn measure(sessions: usize, idle: Duration, interrupt: &Interrupt, progress:
     let space = Space::new().doing("making a network namespace")?;
     let cores = Cores::choose()?;
     cores.server()?;
-    let server = Server::start(&space, &this_program()?, SERVER)?;
+    let server = Server::start(&space, &this_program()?, SERVER, Mode::OFFLOAD)?;
     cores.clients()?;
     let load = load(SERVER, |n| Ipv4Addr::new(127, 0, 0, 2 + n), sessions);
     let (sessions, tunnels) = (load.sessions(), load.tunnels);
@@ -215,16 +216,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it. Returns once it listens.
+    /// Starts it with these offloads. Returns once it listens.
     ///
     /// Errors: it does not start.
-    pub fn start(space: &Space, program: &Path, listen: SocketAddr) -> Result<Self> {
+    pub fn start(space: &Space, program: &Path, listen: SocketAddr, mode: Mode) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().doing("socket pair")?;
         let start = || {
             Command::new(program)
                 .args(["serve", "--controlled", "--log", "warn", "--interface", "shared", "--auth", "chap"])
                 .args(["--listen", &listen.to_string(), "--user", &format!("{USER}:{USER}")])
-                .args(["--pool", "10.64.0.0/15", "--local-address", "10.63.0.1"])
+                .args(["--pool", "10.64.0.0/15", "--local-address", "10.63.0.1", "--mode", mode.name()])
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
                 .stdout(Stdio::null())
                 .spawn()

@@ -20,7 +20,7 @@ use crate::tunnel::{Tunnel, direct};
 use pair::Pair;
 
 /// Time that a load has to get going before it counts.
-pub(crate) const RAMP: Duration = Duration::from_millis(200);
+pub const RAMP: Duration = Duration::from_millis(200);
 
 const PINGS: Requests =
     Requests { count: 20, interval: Duration::from_millis(10), patience: Duration::from_secs(2) };
@@ -197,7 +197,7 @@ fn throughput([direct, tunnel, plain]: [f64; 3]) -> Throughput {
 }
 
 /// Three digits behind the point; what cannot be a number in JSON is 0.
-pub(crate) fn round(value: f64) -> f64 {
+pub fn round(value: f64) -> f64 {
     if value.is_finite() { (value * 1000.0).round() / 1000.0 } else { 0.0 }
 }
 

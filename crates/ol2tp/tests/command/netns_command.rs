@@ -382,6 +382,21 @@ fn a_killed_demo_leaves_nothing() {
 }
 
 #[test]
+fn sequence_numbers_are_measured_beside_none() {
+    let output = run(&["bench", "sequence", "--rounds", "1", "--seconds", "0.3", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ratios = report["sequence"]["ratios"].as_array().unwrap();
+    let names: Vec<_> = ratios.iter().map(|ratio| format!("{}/{}", ratio["way"], ratio["to"])).collect();
+    assert_eq!(
+        names,
+        [r#""tunnel"/"direct""#, r#""sequenced"/"tunnel""#, r#""reordering"/"tunnel""#],
+        "{report}"
+    );
+    assert!(ratios.iter().all(|ratio| ratio["tcp"].as_f64().unwrap() > 0.0), "{report}");
+}
+
+#[test]
 fn many_sessions_share_an_interface() {
     let arguments = ["bench", "sessions", "--sessions", "300", "--rounds", "1", "--seconds", "0.3", "--json"];
     let output = run(&arguments);
@@ -390,4 +405,42 @@ fn many_sessions_share_an_interface() {
     let rows = &report["sessions"]["rows"];
     assert_eq!([&rows[0]["sessions"], &rows[1]["sessions"]], [1, 300]);
     assert!(rows[1]["frames_s"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[test]
+fn frames_are_counted_each_way() {
+    let arguments = ["bench", "frames", "--sessions", "3", "--rounds", "1", "--seconds", "0.2", "--json"];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["frames"]["rows"].as_array().unwrap();
+    let mut expected = Vec::new();
+    for sessions in [1, 3] {
+        for (way, kind) in
+            [("from UDP", "apart"), ("from UDP", "merged"), ("to UDP", "apart"), ("to UDP", "merged")]
+        {
+            expected.extend([64, 200, 1400].map(|length| (way, kind, sessions, length)));
+        }
+    }
+    assert_eq!(rows.len(), expected.len(), "{report}");
+    for (row, (way, kind, sessions, length)) in rows.iter().zip(expected) {
+        assert_eq!((&row["way"], &row["kind"]), (&way.into(), &kind.into()), "{report}");
+        assert_eq!((&row["sessions"], &row["length"]), (&sessions.into(), &length.into()), "{report}");
+        assert!(row["frames_s"].as_f64().unwrap() > 0.0 && row["cpu_us"].as_f64().unwrap() > 0.0, "{report}");
+    }
+}
+
+#[test]
+fn round_trips_are_timed_at_rest_and_under_load() {
+    let output = run(&["bench", "latency", "--rounds", "1", "--seconds", "0.3", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["latency"]["rows"].as_array().unwrap();
+    let load: Vec<_> = rows.iter().map(|row| row["load_frames_s"].as_f64().unwrap() > 0.0).collect();
+    assert_eq!(load, [false, true], "{report}");
+    let times = rows.iter().flat_map(|row| [&row["direct_us"], &row["tunnel_us"]]);
+    times.for_each(|times| {
+        let [median, late] = [0, 1].map(|at| times[at].as_f64().unwrap());
+        assert!(0.0 < median && median <= late, "{report}");
+    });
 }

@@ -69,6 +69,7 @@ modes! {
     no_gso: "no-gso",
     no_gro: "no-gro",
     no_udp: "no-udp",
+    no_ring: "no-ring",
     batch: "batch",
     plain: "plain",
 }

@@ -36,7 +36,14 @@ const DONT_FRAGMENT: u16 = 0x4000;
 pub(super) trait Output {
     /// Takes one write to an interface: `parts[0]` starts with the [`Header`]. It stands for `packets`
     /// pushed packets.
-    fn write(&mut self, interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]);
+    fn write(&mut self, arena: &[u8], interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]);
+
+    /// Takes one packet behind its [`Header`], `arena[whole]`. It may wait for the end of the batch, and goes
+    /// before what is written later.
+    fn write_whole(&mut self, arena: &[u8], interface: u32, tag: u32, whole: Range<usize>) {
+        let whole = arena.get(whole).unwrap_or_default();
+        self.write(arena, interface, tag, 1, &[IoSlice::new(whole)]);
+    }
 }
 
 /// Merges the packets of a batch. It holds places in the arena, so the arena has to stay as it is
@@ -69,7 +76,7 @@ impl Coalescer {
         let Some(bytes) = arena.get(packet.clone()) else { return };
         let Some(segment) = Segment::parse(bytes, udp) else {
             self.flush_interface(arena, interface, out);
-            return write_single(interface, tag, bytes, out);
+            return write_single(interface, tag, arena, packet, out);
         };
         let flow = Flow { interface, tag, ports: segment.ports, addresses: segment.addresses };
         if let Some(position) = self.position(&flow) {
@@ -82,12 +89,12 @@ impl Coalescer {
                     return;
                 }
                 self.close(position, arena, out);
-                return write_single(interface, tag, bytes, out);
+                return write_single(interface, tag, arena, packet, out);
             }
             self.close(position, arena, out);
         }
         if !segment.mergeable || segment.push {
-            return write_single(interface, tag, bytes, out);
+            return write_single(interface, tag, arena, packet, out);
         }
         if self.open == RUNS {
             self.close(0, arena, out);
@@ -128,9 +135,19 @@ impl Coalescer {
     }
 }
 
-fn write_single(interface: u32, tag: u32, packet: &[u8], out: &mut impl Output) {
+/// One part costs the kernel less than two: the header may stand in front of the packet already.
+#[inline]
+fn write_single(interface: u32, tag: u32, arena: &[u8], packet: Range<usize>, out: &mut impl Output) {
     let header = Header::default().to_bytes();
-    out.write(interface, tag, 1, &[IoSlice::new(&header), IoSlice::new(packet)]);
+    match packet.start.checked_sub(vnet::LEN).map(|start| start..packet.end) {
+        Some(whole) if arena.get(whole.clone()).is_some_and(|whole| whole.starts_with(&header)) => {
+            out.write_whole(arena, interface, tag, whole);
+        }
+        _ => {
+            let packet = arena.get(packet).unwrap_or_default();
+            out.write(arena, interface, tag, 1, &[IoSlice::new(&header), IoSlice::new(packet)]);
+        }
+    }
 }
 
 /// What packets of one run have to have in common to be looked at further. IPv4's addresses leave
@@ -419,7 +436,7 @@ impl Run {
         let Flow { interface, tag, .. } = self.flow;
         let piece = |(start, end)| arena.get(start..end).unwrap_or_default();
         if self.count == 1 {
-            return write_single(interface, tag, piece(self.first), out);
+            return write_single(interface, tag, arena, self.first.0..self.first.1, out);
         }
         self.finish();
         let mut parts = [IoSlice::new(&[]); 1 + PACKETS];
@@ -427,7 +444,7 @@ impl Run {
         for (part, place) in parts[1..].iter_mut().zip(&self.pieces[..self.count]) {
             *part = IoSlice::new(piece(*place));
         }
-        out.write(interface, tag, self.count as u32, &parts[..=self.count]);
+        out.write(arena, interface, tag, self.count as u32, &parts[..=self.count]);
     }
 
     /// Makes the super-packet's headers of the first packet's.

@@ -1,21 +1,26 @@
 //! Where the thread *up* leaves what it has received: with the owner of the UDP socket, with the reader of
 //! a session or unit, or on an interface.
 
-use std::io::{IoSlice, Write};
+use std::io::{self, IoSlice, Write};
+use std::mem;
+use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use l2tp_data::frame::{self, Class, Frame};
 use l2tp_data::session;
 use l2tp_data::stats::Rx;
+use nix::errno::Errno;
 
+use super::Mode;
 use super::coalesce::Output;
 use super::log::{Dump, Log};
 use super::queue::Inbox;
 use super::state::{FRAMES, Interface, Session, Sink, Udp};
 use super::up::{RxSession, RxUnit};
 use super::{mss, table, vnet};
-use crate::sys::Received;
+use crate::sys::{Received, Ring, WRITES};
 use crate::{DebugMask, PassedUp, Reason};
 
 /// Leaves a datagram to the owner of the UDP socket.
@@ -46,6 +51,7 @@ pub(super) struct Writer<'a> {
     pub(super) interfaces: &'a [Option<Arc<Interface>>],
     pub(super) log: &'a Log,
     pub(super) now: u64,
+    pub(super) singles: &'a mut Singles,
 }
 
 impl<'a> Writer<'a> {
@@ -109,35 +115,123 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Writer<'_> {
-    pub(super) fn write_single(&mut self, interface: &Interface, session: u32, packet: &[u8]) {
-        let parts = [IoSlice::new(&[0; vnet::LEN]), IoSlice::new(packet)];
-        self.write(interface.slot, session, 1, &parts[usize::from(!interface.vnet)..]);
+/// A packet that waits for the end of the batch.
+struct Single {
+    interface: u32,
+    session: u32,
+    /// Where it stands in the arena, behind its header.
+    whole: Range<usize>,
+}
+
+/// Packets that are written alone, many a system call.
+pub(super) struct Singles {
+    ring: Option<Ring>,
+    waiting: Vec<Single>,
+}
+
+impl Singles {
+    /// Of the thread that this is called in.
+    pub(super) fn new(mode: Mode) -> Self {
+        let ring = mode.ring.then(Ring::new).and_then(|ring| {
+            ring.inspect_err(|error| tracing::info!(target: "pppol2tp", "no io_uring: {error}")).ok()
+        });
+        Self { ring, waiting: Vec::with_capacity(WRITES) }
     }
 }
 
-impl Output for Writer<'_> {
-    fn write(&mut self, interface: u32, session: u32, packets: u32, parts: &[IoSlice<'_>]) {
-        let mut down = false;
-        if let Some(Some(interface)) = self.interfaces.get(interface as usize) {
-            match (&interface.tun).write_vectored(parts) {
-                Ok(_) => return,
-                Err(error) if packets > 1 && error.raw_os_error() == Some(libc::EINVAL) => {
-                    let udp = parts[0].get(1) == Some(&vnet::GSO_UDP_L4);
-                    let (merge, kind) =
-                        if udp { (&interface.merge_udp, "UDP") } else { (&interface.merge, "TCP") };
-                    merge.store(false, Relaxed);
-                    tracing::info!(target: "pppol2tp", "{}: takes no {kind} super-packets: {error}", interface.name);
-                }
-                Err(error) => down = error.raw_os_error() == Some(libc::EIO),
+impl Writer<'_> {
+    pub(super) fn write_single(&mut self, arena: &[u8], interface: &Interface, session: u32, packet: &[u8]) {
+        let parts = [IoSlice::new(&[0; vnet::LEN]), IoSlice::new(packet)];
+        self.write(arena, interface.slot, session, 1, &parts[usize::from(!interface.vnet)..]);
+    }
+
+    /// Writes what waits.
+    #[inline]
+    pub(super) fn submit(&mut self, arena: &[u8]) {
+        if !self.singles.waiting.is_empty() {
+            self.submit_all(arena);
+        }
+    }
+
+    fn submit_all(&mut self, arena: &[u8]) {
+        let mut waiting = mem::take(&mut self.singles.waiting);
+        let interfaces = self.interfaces;
+        let at = |slot: u32| interfaces.get(slot as usize).and_then(Option::as_ref);
+        waiting.retain(|single| {
+            let there = at(single.interface).is_some() && arena.get(single.whole.clone()).is_some();
+            if !there {
+                self.refused(single.session, 1, &Errno::ENODEV.into());
+            }
+            there
+        });
+        let mut made = 0;
+        if waiting.len() > 1
+            && let Some(mut ring) = self.singles.ring.take()
+        {
+            let writes = waiting.iter().filter_map(|single| {
+                Some((at(single.interface)?.tun.as_fd(), arena.get(single.whole.clone())?))
+            });
+            let mut unable = false;
+            let all = ring.write(writes, |n, error| {
+                made = made.max(n + 1);
+                let (Some(error), Some(single)) = (error, waiting.get(n)) else { return };
+                // A kernel that tries nothing here, perhaps.
+                unable |= error.raw_os_error() == Some(libc::EAGAIN);
+                self.refused(single.session, 1, &error);
+            });
+            match all {
+                Ok(()) if !unable => self.singles.ring = Some(ring),
+                Ok(()) => tracing::info!(target: "pppol2tp", "no writes by io_uring"),
+                Err(error) => tracing::info!(target: "pppol2tp", "no writes by io_uring: {error}"),
             }
         }
+        for Single { interface, session, whole } in waiting.drain(..).skip(made) {
+            let bytes = arena.get(whole).unwrap_or_default();
+            self.write_now(interface, session, 1, &[IoSlice::new(bytes)]);
+        }
+        self.singles.waiting = waiting;
+    }
+
+    fn write_now(&mut self, slot: u32, session: u32, packets: u32, parts: &[IoSlice<'_>]) {
+        let Some(Some(interface)) = self.interfaces.get(slot as usize) else {
+            return self.refused(session, packets, &Errno::ENODEV.into());
+        };
+        let mut tun = &interface.tun;
+        let written = if let [whole] = parts { tun.write(whole) } else { tun.write_vectored(parts) };
+        let Err(error) = written else { return };
+        if packets > 1 && error.raw_os_error() == Some(libc::EINVAL) {
+            let udp = parts[0].get(1) == Some(&vnet::GSO_UDP_L4);
+            let (merge, kind) = if udp { (&interface.merge_udp, "UDP") } else { (&interface.merge, "TCP") };
+            merge.store(false, Relaxed);
+            tracing::info!(target: "pppol2tp", "{}: takes no {kind} super-packets: {error}", interface.name);
+        }
+        self.refused(session, packets, &error);
+    }
+
+    /// Counts packets that an interface has refused.
+    #[cold]
+    fn refused(&self, session: u32, packets: u32, error: &io::Error) {
         let Some(Some(entry)) = self.sessions.get(session as usize) else { return };
-        if down {
+        if error.raw_os_error() == Some(libc::EIO) {
             // So it was set, or is not up yet: no error, nor is it one to the kernel's PPP (ppp_receive_nonmp_frame).
             entry.shared.rx[Rx::Interface as usize].add(packets.into());
         } else {
             (0..packets).for_each(|_| self.discard(&entry.shared, Rx::Interface));
+        }
+    }
+}
+
+impl Output for Writer<'_> {
+    fn write(&mut self, arena: &[u8], interface: u32, session: u32, packets: u32, parts: &[IoSlice<'_>]) {
+        self.submit(arena);
+        self.write_now(interface, session, packets, parts);
+    }
+
+    #[inline]
+    fn write_whole(&mut self, arena: &[u8], interface: u32, session: u32, whole: Range<usize>) {
+        self.singles.waiting.push(Single { interface, session, whole });
+        if self.singles.waiting.len() == WRITES {
+            self.submit_all(arena);
         }
     }
 }

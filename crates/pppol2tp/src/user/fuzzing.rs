@@ -9,6 +9,7 @@ use super::coalesce::{Coalescer, Output};
 use super::split::{self, Bad, Segments};
 use super::vnet::{self, Header};
 
+pub mod measured;
 pub(super) mod packet;
 mod samples;
 
@@ -136,13 +137,15 @@ pub(super) struct Written {
 
 /// Makes the steps, and flushes at the end. `udp`: the interfaces take UDP super-packets.
 pub(super) fn coalesce(steps: &[Step], udp: bool) -> Vec<Written> {
-    const GAP: usize = 8;
+    const GAP: usize = 16;
     let mut arena = Vec::new();
     let ranges: Vec<_> = steps
         .iter()
-        .map(|step| {
+        .enumerate()
+        .map(|(place, step)| {
             let start = arena.len() + GAP;
-            arena.resize(start, 0xee);
+            // Every other packet has its header already.
+            arena.resize(start, if place % 2 == 0 { 0xee } else { 0 });
             if let Step::Push { packet, .. } = step {
                 arena.extend(packet);
             }
@@ -175,9 +178,10 @@ struct Collector {
 }
 
 impl Output for Collector {
-    fn write(&mut self, interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]) {
+    fn write(&mut self, _: &[u8], interface: u32, tag: u32, packets: u32, parts: &[IoSlice<'_>]) {
         let place = |part: &IoSlice<'_>| self.ends[&(part.as_ptr().addr() + part.len())];
-        let places: Vec<_> = parts[1..].iter().map(place).collect();
+        let payloads = if let [_] = parts { parts } else { &parts[1..] };
+        let places: Vec<_> = payloads.iter().map(place).collect();
         assert_eq!(places.len(), packets as usize);
         let (header, head) = parts[0].split_first_chunk().expect("a vnet header");
         let bytes =

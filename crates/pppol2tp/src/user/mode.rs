@@ -16,18 +16,22 @@ pub struct Mode {
     pub gro: bool,
     /// Many messages a system call (`sendmmsg`, `recvmmsg`).
     pub batch: bool,
+    /// Many writes to interfaces a system call (io_uring).
+    pub ring: bool,
 }
 
 impl Mode {
     /// Everything.
-    pub const OFFLOAD: Self = Self { vnet: true, tso: true, uso: true, gso: true, gro: true, batch: true };
+    pub const OFFLOAD: Self =
+        Self { vnet: true, tso: true, uso: true, gso: true, gro: true, batch: true, ring: true };
     /// Many messages a call, one packet a message.
-    pub const BATCH: Self = Self { vnet: false, tso: false, uso: false, gso: false, gro: false, batch: true };
+    pub const BATCH: Self =
+        Self { vnet: false, tso: false, uso: false, gso: false, gro: false, batch: true, ring: false };
     /// One packet a system call.
     pub const PLAIN: Self = Self { batch: false, ..Self::BATCH };
 
     /// Every mode that tests and benchmarks go through, with its name.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("offload", Self::OFFLOAD),
         ("no-uso", Self { uso: false, ..Self::OFFLOAD }),
         ("no-tso", Self { tso: false, uso: false, ..Self::OFFLOAD }),
@@ -35,6 +39,7 @@ impl Mode {
         ("no-gso", Self { gso: false, ..Self::OFFLOAD }),
         ("no-gro", Self { gro: false, ..Self::OFFLOAD }),
         ("no-udp", Self { gso: false, gro: false, ..Self::OFFLOAD }),
+        ("no-ring", Self { ring: false, ..Self::OFFLOAD }),
         ("batch", Self::BATCH),
         ("plain", Self::PLAIN),
     ];

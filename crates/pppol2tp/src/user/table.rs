@@ -9,18 +9,31 @@ use crate::Prefix;
 /// Tunnel and session ids to the slots of sessions.
 #[derive(Default)]
 pub(super) struct IdTable {
-    slots: HashMap<u32, u32, BuildHasherDefault<IdHasher>>,
+    slots: HashMap<u32, u32, BuildHasherDefault<SlotHasher>>,
 }
 
-/// A multiplication spreads ids enough: those in the table are our choice, no attacker's.
+/// Multiplications spread ids and addresses enough: those in the tables are our choice, no attacker's.
 #[derive(Default)]
-struct IdHasher(u64);
+struct SlotHasher(u64);
 
-impl Hasher for IdHasher {
+impl Hasher for SlotHasher {
     #[inline]
     fn write_u32(&mut self, ids: u32) {
         let product = u64::from(ids).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = product ^ product >> 32;
+    }
+
+    #[inline]
+    fn write_u8(&mut self, len: u8) {
+        self.0 = u64::from(len);
+    }
+
+    #[inline]
+    fn write_u128(&mut self, address: u128) {
+        for half in [(address >> 64) as u64, address as u64] {
+            let product = u128::from(self.0 ^ half).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.0 = product as u64 ^ (product >> 64) as u64;
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -62,7 +75,7 @@ impl IdTable {
 pub(super) struct AddressTable {
     /// Lengths in use, the longest first, and how many prefixes have each.
     lengths: Vec<(u8, usize)>,
-    slots: HashMap<(u8, u128), u32>,
+    slots: HashMap<(u8, u128), u32, BuildHasherDefault<SlotHasher>>,
 }
 
 /// IPv4 and IPv6 share one table: IPv4 stands in IPv6's mapped range, 96 bits down.

@@ -13,6 +13,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::hint::black_box;
 use std::mem;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -30,11 +31,12 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Mode;
 use super::coalesce::Coalescer;
-use super::deliver::{Writer, pass_up};
+use super::deliver::{Singles, Writer, pass_up};
 use super::log::{Dump, Log};
 use super::paths::Paths;
 use super::state::{self, Interface, Session, Sink, Tunnel, Udp, UnitState};
 use super::table::{self, IdTable, Pattern};
+use super::vnet;
 use super::worker::{self, Commands, WAKE, at, put, take};
 use crate::netlink::Netlink;
 use crate::sys::{self, Received, RecvBatch};
@@ -42,6 +44,10 @@ use crate::{DebugMask, Prefix, Reason};
 
 /// How many messages one `recvmmsg` takes.
 const BATCH: usize = 32;
+/// The most datagrams of a message.
+const DATAGRAMS: usize = 128;
+/// So many sessions have room in a processor's nearest caches.
+const NEAR: usize = 256;
 /// How many errors of a socket are looked at in one go,
 const ERRORS: usize = 64;
 /// and how many paths: messages come in between.
@@ -105,6 +111,7 @@ pub(super) struct Up {
     interfaces: Vec<Option<Arc<Interface>>>,
     batch: RecvBatch,
     coalescer: Coalescer,
+    singles: Singles,
     timers: BinaryHeap<Reverse<(u64, u32)>>,
     spare: Vec<Vec<u8>>,
     paths: Paths,
@@ -130,6 +137,7 @@ impl Up {
             interfaces: Vec::new(),
             batch: RecvBatch::new(if mode.batch { BATCH } else { 1 }),
             coalescer: Coalescer::new(),
+            singles: Singles::new(mode),
             timers: BinaryHeap::with_capacity(1024),
             spare: Vec::with_capacity(SPARE),
             paths: Paths::default(),
@@ -393,6 +401,9 @@ impl Up {
                 continue;
             }
             let size = message.segment.unwrap_or(usize::MAX);
+            if message.range.len() > size && self.sessions.len() > NEAR {
+                self.fetch(message.range.clone(), size);
+            }
             let Range { mut start, end } = message.range;
             loop {
                 let next = start.saturating_add(size).min(end);
@@ -404,6 +415,31 @@ impl Up {
             }
         }
         self.flush(now);
+    }
+
+    /// Looks at the sessions of a message's datagrams, so that their memory comes all at once: one after the
+    /// other, each datagram would wait for its own.
+    fn fetch(&self, range: Range<usize>, size: usize) {
+        let (mut slots, mut count) = ([0; DATAGRAMS], 0);
+        for datagram in self.batch.arena()[range].chunks(size).take(DATAGRAMS) {
+            if let Datagram::Data(Header { tunnel_id, session_id, .. }) = Datagram::parse(datagram)
+                && let Some(slot) = self.ids.get(tunnel_id, session_id)
+            {
+                slots[count] = slot as usize;
+                count += 1;
+            }
+        }
+        let sessions = || slots[..count].iter().filter_map(|slot| self.sessions.get(*slot)?.as_ref());
+        sessions().for_each(|session| {
+            black_box((session.rx.recv_seq, session.unit.is_some()));
+        });
+        for RxSession { shared, unit, .. } in sessions() {
+            black_box((shared.mask(), shared.rx[0].get(), shared.nr.load(Relaxed)));
+            if let Some(RxUnit { state, sources }) = unit {
+                let first = sources.as_ref().and_then(|sources| sources.first().copied());
+                black_box((state.mss_clamp, state.ipv4.load(Relaxed), first));
+            }
+        }
     }
 
     fn datagram(&mut self, udp: &Udp, message: &Received, range: Range<usize>, now: u64) {
@@ -500,27 +536,31 @@ impl Up {
                     held.frames[usize::from(at)] = buffer;
                 }
             }
-            Verdict::Deliver => self.deliver(slot, frame, now),
+            Verdict::Deliver => self.deliver(slot, range.start, frame, now),
         }
         if message.sequence.is_some() || verdict != Verdict::Deliver {
             self.release(slot, now);
         }
     }
 
-    /// Delivers a frame that stands in the arena.
+    /// Delivers a frame of the datagram that starts at `start` in the arena.
     #[inline]
-    fn deliver(&mut self, slot: u32, range: Range<usize>, now: u64) {
-        let Self { sockets, sessions, interfaces, log, batch, coalescer, .. } = self;
-        let mut writer = Writer { sockets, sessions, interfaces, log, now };
+    fn deliver(&mut self, slot: u32, start: usize, range: Range<usize>, now: u64) {
+        let Self { sockets, sessions, interfaces, log, batch, coalescer, singles, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now, singles };
         let bytes = &mut batch.arena_mut()[range.clone()];
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         let packet = range.start + frame.information..range.end;
         if interface.merge.load(Relaxed) {
             let udp = interface.merge_udp.load(Relaxed);
+            if let Some(header) = packet.start.checked_sub(vnet::LEN).filter(|header| *header >= start) {
+                // Nobody reads the datagram's own headers any more.
+                batch.arena_mut()[header..packet.start].copy_from_slice(&vnet::Header::default().to_bytes());
+            }
             coalescer.push(batch.arena(), packet, interface.slot, slot, udp, &mut writer);
         } else {
-            writer.write_single(interface, slot, &batch.arena()[packet]);
+            writer.write_single(batch.arena(), interface, slot, &batch.arena()[packet]);
         }
     }
 
@@ -549,18 +589,19 @@ impl Up {
 
     /// Delivers a frame that stands elsewhere, behind what the coalescer has of its interface.
     fn deliver_held(&mut self, slot: u32, bytes: &mut [u8], now: u64) {
-        let Self { sockets, sessions, interfaces, log, .. } = self;
-        let mut writer = Writer { sockets, sessions, interfaces, log, now };
+        let Self { sockets, sessions, interfaces, log, singles, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now, singles };
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         self.coalescer.flush_interface(self.batch.arena(), interface.slot, &mut writer);
-        writer.write_single(interface, slot, &bytes[frame.information..]);
+        writer.write_single(self.batch.arena(), interface, slot, &bytes[frame.information..]);
     }
 
     fn flush(&mut self, now: u64) {
-        let Self { sockets, sessions, interfaces, log, .. } = self;
-        let mut writer = Writer { sockets, sessions, interfaces, log, now };
+        let Self { sockets, sessions, interfaces, log, singles, .. } = self;
+        let mut writer = Writer { sockets, sessions, interfaces, log, now, singles };
         self.coalescer.flush(self.batch.arena(), &mut writer);
+        writer.submit(self.batch.arena());
     }
 }
 

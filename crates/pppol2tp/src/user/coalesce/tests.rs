@@ -346,7 +346,7 @@ fn flushes() {
 struct Count(u32);
 
 impl Output for Count {
-    fn write(&mut self, _: u32, _: u32, packets: u32, _: &[IoSlice<'_>]) {
+    fn write(&mut self, _: &[u8], _: u32, _: u32, packets: u32, _: &[IoSlice<'_>]) {
         self.0 += packets;
     }
 }

@@ -1,5 +1,5 @@
-//! `l2tpns_load [SESSIONS [ROUNDS]]`: how fast l2tpns takes sessions beside `ol2tp serve`, in turn, and what
-//! they cost.
+//! `l2tpns_load [frames] [SESSIONS [ROUNDS]] [--json]`: how fast l2tpns takes sessions beside `ol2tp serve`, in
+//! turn, and what they cost; or how many frames either moves on one core.
 //!
 //! ```text
 //!   clients ── br0 ──┬── veth0 ── ol2tp serve
@@ -7,6 +7,8 @@
 //!                                 another core
 //! ```
 #![forbid(unsafe_code)]
+
+mod frames;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -22,6 +24,7 @@ use ol2tp::exit::{Doing, Failure, Result};
 use ol2tp::interrupt::Interrupt;
 use ol2tp::load::median;
 use ol2tp::output::{self, Progress, Table};
+use pppol2tp::user::Mode;
 
 const SESSIONS: usize = 2000;
 const ROUNDS: usize = 3;
@@ -60,11 +63,16 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
+    let (words, numbers): (Vec<_>, Vec<_>) =
+        std::env::args().skip(1).partition(|argument| matches!(&**argument, "frames" | "--json"));
+    let has = |word| words.iter().any(|other| other == word);
+    let mut arguments = numbers.into_iter();
     let mut number = |default, most| match arguments.next().map(|argument| argument.parse()) {
         None => Ok(default),
         Some(Ok(number)) if (1..=most).contains(&number) => Ok(number),
-        Some(_) => Err(Failure::usage(format!("l2tpns_load [SESSIONS [ROUNDS]]: a number from 1 to {most}"))),
+        Some(_) => Err(Failure::usage(format!(
+            "l2tpns_load [frames] [SESSIONS [ROUNDS]] [--json]: a number from 1 to {most}"
+        ))),
     };
     let (sessions, rounds) = (number(SESSIONS, MOST_SESSIONS)?, number(ROUNDS, MOST_ROUNDS)?);
     let (cores, progress) = (Cores::choose()?, Progress::new(false));
@@ -73,6 +81,15 @@ fn run() -> Result<()> {
     let lan = Lan::new().doing("a network")?;
     for n in 0..SOURCES {
         lan.here.run(&format!("ip address add {}/24 dev br0", source(n))).doing("a client's address")?;
+    }
+    if has("frames") {
+        let rows = frames::measure(&program, &lan, sessions, rounds, frames::window(), &cores, &progress)?;
+        drop(progress);
+        if has("--json") {
+            return output::json(&rows);
+        }
+        output::print(frames::Rows(&rows))?;
+        return output::print(format_args!("\n{}", frames::DIFFERENCES));
     }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..rounds as u8 {
@@ -95,7 +112,7 @@ fn ol2tp(program: &Path, lan: &Lan, host: u8, sessions: usize, cores: &Cores) ->
     let there = lan.host(host).doing("a host")?;
     let address = SocketAddr::from((lan::address(host), PORT));
     cores.server()?;
-    let server = Server::start(there.space(), program, address)?;
+    let server = Server::start(there.space(), program, address, Mode::OFFLOAD)?;
     measure(lan, &there, address, sessions, &[server.pid()], cores)
 }
 

@@ -1,0 +1,108 @@
+//! Ways from left to right, in turn: the bare veth and tunnels.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::args::BenchArgs;
+use crate::demo::{self, LOADS, RAMP, round};
+use crate::exit::{Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::load::{Path, Window, median};
+use crate::output::{Progress, Table};
+
+/// What gets through each way, and how that compares.
+#[derive(Debug, Serialize)]
+pub struct Ways {
+    /// One for each way.
+    pub rows: Vec<Row>,
+    /// One for each pair that is compared.
+    pub ratios: Vec<Ratio>,
+}
+
+/// One way from left to right: medians.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub way: &'static str,
+    /// TCP with one stream.
+    pub tcp_gbit_s: f64,
+    /// TCP with four streams.
+    pub tcp4_gbit_s: f64,
+    /// UDP frames of 200 bytes.
+    pub frames_s: f64,
+}
+
+/// What one way gets through for each that another does: medians of the rounds' ratios.
+#[derive(Debug, Serialize)]
+pub struct Ratio {
+    /// The one.
+    pub way: &'static str,
+    /// The other.
+    pub to: &'static str,
+    /// TCP with one stream.
+    pub tcp: f64,
+    /// TCP with four streams.
+    pub tcp4: f64,
+    /// UDP frames of 200 bytes.
+    pub frames: f64,
+}
+
+/// Measures each load on all ways, then the next one, in rounds. `compared`: pairs of ways.
+///
+/// Errors: interrupted, or nothing arrives.
+pub fn measure<const WAYS: usize>(
+    ways: [(&'static str, Path<'_>); WAYS],
+    compared: &[(&'static str, &'static str)],
+    args: &BenchArgs,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> Result<Ways> {
+    let window = Window { ramp: RAMP, length: args.seconds };
+    let mut samples = [(); WAYS].map(|()| [(); LOADS.len()].map(|()| Vec::new()));
+    for round in 1..=args.rounds {
+        for (column, (name, kind)) in LOADS.into_iter().enumerate() {
+            for ((way, path), samples) in ways.into_iter().zip(&mut samples) {
+                let sample = demo::measure(kind, path, window, interrupt)?;
+                if sample == 0.0 {
+                    return Err(Failure::new(format!("{name}, {way}: nothing arrived")));
+                }
+                progress.say(format_args!("round {round} of {}: {name}, {way}: {sample:.2}", args.rounds));
+                samples[column].push(sample);
+            }
+        }
+    }
+    let rows = ways.iter().zip(&samples).map(|((way, _), columns)| {
+        let [tcp, tcp4, frames] = columns.each_ref().map(|samples| median(samples));
+        Row { way, tcp_gbit_s: round(tcp), tcp4_gbit_s: round(tcp4), frames_s: frames.round() }
+    });
+    let of = |name| ways.iter().zip(&samples).find(|((way, _), _)| *way == name).map(|(_, samples)| samples);
+    let ratios = compared.iter().filter_map(|&(way, to)| {
+        let (ours, theirs) = (of(way)?, of(to)?);
+        let [tcp, tcp4, frames] = std::array::from_fn(|column| {
+            let rounds = ours[column].iter().zip(&theirs[column]);
+            round(median(&rounds.map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>()))
+        });
+        Some(Ratio { way, to, tcp, tcp4, frames })
+    });
+    Ok(Ways { rows: rows.collect(), ratios: ratios.collect() })
+}
+
+impl fmt::Display for Ways {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(["way", "TCP Gbit/s", "4 streams", "200-byte frames 1000/s"]);
+        for row in &self.rows {
+            table.row([
+                row.way.into(),
+                format!("{:.2}", row.tcp_gbit_s),
+                format!("{:.2}", row.tcp4_gbit_s),
+                format!("{:.1}", row.frames_s / 1000.0),
+            ]);
+        }
+        for Ratio { way, to, tcp, tcp4, frames } in &self.ratios {
+            let [tcp, tcp4, frames] = [tcp, tcp4, frames].map(|ratio| format!("{ratio:.2}"));
+            table.row([format!("{way}/{to}"), tcp, tcp4, frames]);
+        }
+        table.fmt(f)
+    }
+}
