@@ -1,177 +1,25 @@
-//! Many writes in one system call: the part of io_uring that this takes.
+//! Many writes in one system call, by io_uring.
 //!
-//! ```text
-//!   entries (what to write) ─ tail ─► io_uring_enter, which makes the writes ─ tail ─► results
-//! ```
-//!
-//! The descriptors do not block, so the kernel makes each write before it returns, in order.
+//! The descriptors do not block, so the kernel makes each write before the call returns, in order.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use libc::{c_int, c_long};
-
-use super::check;
+use io_uring::{IoUring, opcode, types};
 
 /// The most writes of a call.
 pub(crate) const WRITES: usize = 64;
 
-/// IORING_SETUP_SINGLE_ISSUER and IORING_SETUP_DEFER_TASKRUN: one thread uses the ring (Linux 6.1).
-const FLAGS: u32 = 1 << 12 | 1 << 13;
-/// IORING_FEAT_SINGLE_MMAP
-const SINGLE_MMAP: u32 = 1;
-/// IORING_OFF_SQES
-const ENTRIES: libc::off_t = 0x1000_0000;
-/// IORING_ENTER_GETEVENTS
-const GET_EVENTS: u32 = 1;
-/// IORING_OP_WRITE
-const WRITE: u8 = 23;
-
-/// `struct io_sqring_offsets` and `struct io_cqring_offsets`: where fields are in what is mapped.
-#[repr(C)]
-#[derive(Default)]
-struct Offsets {
-    head: u32,
-    tail: u32,
-    mask: u32,
-    entries: u32,
-    flags: u32,
-    /// Of the results; of the entries the count of dropped ones.
-    results: u32,
-    /// Of the entries, the places in the order they are to be taken.
-    array: u32,
-    reserved: u32,
-    address: u64,
-}
-
-/// `struct io_uring_params`
-#[repr(C)]
-#[derive(Default)]
-struct Params {
-    entries: u32,
-    results: u32,
-    flags: u32,
-    thread: [u32; 2],
-    features: u32,
-    reserved: [u32; 4],
-    submission: Offsets,
-    completion: Offsets,
-}
-
-/// `struct io_uring_sqe`
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Entry {
-    opcode: u8,
-    flags: u8,
-    priority: u16,
-    fd: c_int,
-    offset: u64,
-    address: u64,
-    len: u32,
-    write_flags: u32,
-    tag: u64,
-    reserved: [u64; 3],
-}
-
-/// `struct io_uring_cqe`
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Done {
-    tag: u64,
-    result: i32,
-    flags: u32,
-}
-
-/// Memory shared with the kernel.
-struct Mapping {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-impl Mapping {
-    fn new(ring: &OwnedFd, len: usize, offset: libc::off_t) -> io::Result<Self> {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let how = libc::MAP_SHARED | libc::MAP_POPULATE;
-        // SAFETY: a new mapping at a place that the kernel chooses touches no memory of ours.
-        let start = unsafe { libc::mmap(ptr::null_mut(), len, access, how, ring.as_raw_fd(), offset) };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at 0"))?;
-        Ok(Self { start, len })
-    }
-
-    /// The place of a field; an error if it is not inside.
-    fn at<T>(&self, offset: u32, count: usize) -> io::Result<NonNull<T>> {
-        let offset = offset as usize;
-        if !offset.is_multiple_of(align_of::<T>()) || offset + count * size_of::<T>() > self.len {
-            return Err(io::Error::other("io_uring: a field outside of what is mapped"));
-        }
-        // SAFETY: it is inside, as was just found.
-        Ok(unsafe { self.start.add(offset) }.cast())
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: it was mapped with this length, and whoever has pointers into it goes with it.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
-    }
-}
-
 /// A ring for writes. Only the thread that has made it can use it.
-pub(crate) struct Ring {
-    ring: OwnedFd,
-    tail: NonNull<AtomicU32>,
-    entries: NonNull<Entry>,
-    array: NonNull<u32>,
-    mask: u32,
-    done_head: NonNull<AtomicU32>,
-    done_tail: NonNull<AtomicU32>,
-    results: NonNull<Done>,
-    done_mask: u32,
-    _mappings: [Mapping; 2],
-}
-
-// SAFETY: its pointers lead to what its own mappings hold, and nobody else has them.
-unsafe impl Send for Ring {}
+pub(crate) struct Ring(IoUring);
 
 impl Ring {
     /// A ring.
     ///
-    /// Errors: the kernel has no io_uring, an older one, or lets nobody use it.
+    /// Errors: the kernel has no io_uring, one from before Linux 6.1, or lets nobody use it.
     pub(crate) fn new() -> io::Result<Self> {
-        let mut params = Params { flags: FLAGS, ..Params::default() };
-        // SAFETY: the kernel reads and writes `params`, which has the size it has.
-        let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, WRITES as u32, &raw mut params) };
-        let ring = check(ring as c_int)?;
-        // SAFETY: the kernel has just made `ring`, so nobody else owns it.
-        let ring = unsafe { OwnedFd::from_raw_fd(ring) };
-        let Params { entries: count, results, features, submission, completion, .. } = params;
-        if features & SINGLE_MMAP == 0 || (count as usize) < WRITES {
-            return Err(io::Error::other("an old io_uring"));
-        }
-        let [count, results] = [count as usize, results as usize];
-        let array_end = submission.array as usize + count * size_of::<u32>();
-        let results_end = completion.results as usize + results * size_of::<Done>();
-        let rings = Mapping::new(&ring, array_end.max(results_end), 0)?;
-        let entries = Mapping::new(&ring, count * size_of::<Entry>(), ENTRIES)?;
-        Ok(Self {
-            tail: rings.at(submission.tail, 1)?,
-            entries: entries.at(0, count)?,
-            array: rings.at(submission.array, count)?,
-            mask: count as u32 - 1,
-            done_head: rings.at(completion.head, 1)?,
-            done_tail: rings.at(completion.tail, 1)?,
-            results: rings.at(completion.results, results)?,
-            done_mask: results as u32 - 1,
-            ring,
-            _mappings: [rings, entries],
-        })
+        let ring = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(WRITES as u32);
+        ring.map(Self)
     }
 
     /// Makes the writes, at most [`WRITES`], in order. `done` is told of each that was made: which, and
@@ -183,67 +31,28 @@ impl Ring {
         writes: impl Iterator<Item = (BorrowedFd<'a>, &'a [u8])>,
         mut done: impl FnMut(usize, Option<io::Error>),
     ) -> io::Result<()> {
-        // SAFETY: the pointers lead into the mappings, at fields that only this thread writes (`Ring::new`
-        // has found them inside, and the mask keeps places inside); the kernel reads an entry only after
-        // the tail has passed it, and its bytes before `io_uring_enter` returns.
-        let (tail, done_tail, done_head) =
-            unsafe { (self.tail.as_ref(), self.done_tail.as_ref(), self.done_head.as_ref()) };
-        let start = tail.load(Relaxed);
         let mut count = 0;
         for (fd, bytes) in writes.take(WRITES) {
-            let place = start.wrapping_add(count) & self.mask;
-            let entry = Entry {
-                opcode: WRITE,
-                fd: fd.as_raw_fd(),
-                address: bytes.as_ptr().addr() as u64,
-                len: bytes.len() as u32,
-                tag: count.into(),
-                ..Entry::default()
-            };
-            // SAFETY: as above.
-            unsafe {
-                self.entries.add(place as usize).write(entry);
-                self.array.add(place as usize).write(place);
-            }
+            let write = opcode::Write::new(types::Fd(fd.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32);
+            // SAFETY: the borrows keep descriptor and bytes until this returns, and that is when all writes are
+            // made, or, after an error, the ring is not entered any more.
+            let pushed = unsafe { self.0.submission().push(&write.build().user_data(count)) };
+            pushed.map_err(io::Error::other)?;
             count += 1;
         }
-        tail.store(start.wrapping_add(count), Release);
-        let (mut submitted, mut made) = (0, 0);
+        let mut made = 0;
         while made < count {
-            match self.enter(count - submitted, count - made) {
-                Ok(taken) => submitted += taken,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match self.0.submit_and_wait((count - made) as usize) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
             }
-            let (mut head, end) = (done_head.load(Relaxed), done_tail.load(Acquire));
-            while head != end {
-                // SAFETY: as above; the kernel has written it before it moved the tail.
-                let Done { tag, result, .. } =
-                    unsafe { self.results.add((head & self.done_mask) as usize).read() };
-                done(tag as usize, (result < 0).then(|| io::Error::from_raw_os_error(-result)));
-                head = head.wrapping_add(1);
+            for result in self.0.completion() {
+                let failed = (result.result() < 0).then(|| io::Error::from_raw_os_error(-result.result()));
+                done(result.user_data() as usize, failed);
                 made += 1;
             }
-            done_head.store(head, Release);
         }
         Ok(())
-    }
-
-    fn enter(&self, submit: u32, wait: u32) -> io::Result<u32> {
-        let signals = ptr::null::<libc::sigset_t>();
-        // SAFETY: the entries up to the tail describe bytes that `write`'s borrows keep alive.
-        let taken = unsafe {
-            libc::syscall(
-                libc::SYS_io_uring_enter,
-                c_long::from(self.ring.as_raw_fd()),
-                submit,
-                wait,
-                GET_EVENTS,
-                signals,
-                0usize,
-            )
-        };
-        check(taken as c_int).map(|taken| taken as u32)
     }
 }
 
