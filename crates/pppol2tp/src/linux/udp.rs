@@ -81,9 +81,10 @@ impl Udp {
 
     /// A socket that is bound beside this one, for a peer.
     ///
-    /// Nobody else may bind the address: SO_REUSEPORT asks who made the sockets, which SO_REUSEADDR does not. The
-    /// listener has it for a moment only, so that another program of the same user cannot take the port either.
-    fn beside(&self, peer: SocketAddr, local: Option<IpAddr>) -> io::Result<UdpSocket> {
+    /// Nobody else may bind the address: SO_REUSEPORT asks who made the sockets, which SO_REUSEADDR does not. They
+    /// have it for a moment only, so that another program of the same user cannot take the port either; all of
+    /// them, because any may be the one that the kernel asks.
+    fn beside(&self, inbox: &Inbox, peer: SocketAddr, local: Option<IpAddr>) -> io::Result<UdpSocket> {
         let listener = SockRef::from(&self.listener);
         let kind = Type::DGRAM.nonblocking().cloexec();
         let socket = RawSocket::new(Domain::for_address(peer), kind, Some(Protocol::UDP))?;
@@ -109,11 +110,15 @@ impl Udp {
             _ => SocketAddr::new(ip, self.local.port()),
         };
         let raw = SockRef::from(&socket);
-        raw.set_reuse_port(true)?;
-        let before = listener.reuse_port()?;
-        listener.set_reuse_port(true)?;
-        let bound = raw.bind(&address.into());
-        listener.set_reuse_port(before)?;
+        let share = |on| {
+            raw.set_reuse_port(on)?;
+            listener.set_reuse_port(on)?;
+            let others = inbox.tunnels.values();
+            let mut set = others.filter_map(|it| it.with_udp(|udp| SockRef::from(udp).set_reuse_port(on)));
+            set.try_for_each(|set| set)
+        };
+        let bound = share(true).and_then(|()| raw.bind(&address.into()));
+        share(false)?;
         bound.map(|()| socket)
     }
 
@@ -126,7 +131,7 @@ impl Udp {
         peer_id: u16,
     ) -> Result<Sockets> {
         let id = config.tunnel_id;
-        let beside = self.beside(peer, config.local);
+        let beside = self.beside(inbox, peer, config.local);
         let socket = beside.map_err(|error| {
             failed(format_args!("binding a socket for tunnel {id} beside {}", self.local), &error)
         })?;
@@ -230,12 +235,11 @@ impl Handle {
         let mut udp = Udp::new(serial, socket, local, v6).map_err(system)?;
         if let Some(peer) = udp.only {
             // The tunnel's socket could not be told from one that is connected alike.
-            let listener = udp.beside(peer, None).map_err(system)?;
+            let listener = udp.beside(&lock(&udp.inbox), peer, None).map_err(system)?;
             udp.datagrams.add(&listener, 0, READ).map_err(system)?;
             lock(&udp.inbox).drain(&udp, &udp.listener, false);
             udp.listener = listener;
             udp.v6 = peer.is_ipv6();
-            SockRef::from(&udp.listener).set_reuse_port(false).map_err(system)?;
             udp.signal(&lock(&udp.inbox));
         }
         let udp = Arc::new(udp);
@@ -392,7 +396,7 @@ mod tests {
             };
             let mut inbox = lock(&udp.inbox);
             send(1);
-            let socket = udp.beside(at(peer), None).expect("bound");
+            let socket = udp.beside(&inbox, at(peer), None).expect("bound");
             send(2);
             // Where it succeeds, the tunnel ends at once.
             drop(udp.open_bound(&mut inbox, socket, 1, at(peer), 2));
@@ -406,15 +410,19 @@ mod tests {
         }
     }
 
-    /// SO_REUSEADDR would ask nobody who they are.
     #[test]
-    fn the_address_is_for_sockets_of_the_same_user_alone() {
+    fn nobody_else_binds_the_address_of_a_tunnel() {
         let [listener, peer] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
         let local = listener.local_addr().expect("its address");
         let udp = Udp::new(1, listener, local, false).expect("a handle");
-        let socket = udp.beside(peer.local_addr().expect("its address"), None).expect("bound");
-        let flags = |socket: SockRef<'_>| (socket.reuse_address().ok(), socket.reuse_port().ok());
-        assert_eq!(flags(SockRef::from(&udp.listener)), (Some(false), Some(false)));
-        assert_eq!(flags(SockRef::from(&socket)), (Some(false), Some(true)));
+        let socket = udp.beside(&lock(&udp.inbox), peer.local_addr().expect("its address"), None).expect("bound");
+        for socket in [&udp.listener, &socket].map(SockRef::from) {
+            assert_eq!([socket.reuse_address().ok(), socket.reuse_port().ok()], [Some(false); 2]);
+        }
+        let thief = RawSocket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        thief.set_reuse_address(true).expect("set");
+        thief.set_reuse_port(true).expect("set");
+        let refused = thief.bind(&local.into()).expect_err("the port is taken");
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }
 }

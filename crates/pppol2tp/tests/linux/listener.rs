@@ -1,12 +1,12 @@
 //! One listener, many tunnels: nothing is lost, and all comes from and goes to the right address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use nix::unistd::{Uid, setfsuid};
-use pppol2tp::{Driver, Errno, PassedUp, Reason, SessionIds, TunnelConfig, UdpHandle};
+use pppol2tp::{Driver, Errno, PassedUp, Reason, SessionIds, TunnelConfig, TunnelSocket, UdpHandle};
 use socket2::{Domain, Type};
 
 use crate::bed::*;
@@ -38,11 +38,31 @@ fn next(handle: &dyn UdpHandle) -> PassedUp {
     handle.recv_timeout(PATIENCE).expect("something")
 }
 
+/// Another program of the same user asks for the port, whichever sockets there are: those of the oldest tunnels
+/// go first, and those of the newest.
 fn keeps_its_port_to_itself() {
-    let (end, _peer) = raw();
-    let thief = socket2::Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
-    thief.set_reuse_address(true).expect("set");
-    thief.bind(&end.local().into()).expect_err("the port is taken");
+    let handle = driver().attach(udp("127.0.0.1:0")).expect("attached");
+    let to = handle.local_addr().expect("its address");
+    let is_refused = || {
+        let thief = socket2::Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        thief.set_reuse_address(true).expect("set");
+        thief.set_reuse_port(true).expect("set");
+        let refused = thief.bind(&to.into()).expect_err("the port is taken");
+        assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
+    };
+    let peers: Vec<_> = (0..30).map(|_| udp("127.0.0.1:0")).collect();
+    let make = |(id, peer): (u16, &UdpSocket)| {
+        let tunnel = handle.tunnel(tunnel_to(at(peer), id)).expect("a tunnel");
+        is_refused();
+        tunnel
+    };
+    let mut tunnels: VecDeque<_> = (1..).zip(&peers).map(make).collect();
+    while let Some(oldest) = tunnels.pop_front() {
+        oldest.delete();
+        is_refused();
+        tunnels.pop_back().into_iter().for_each(TunnelSocket::delete);
+        is_refused();
+    }
 }
 
 /// While 200 tunnels are made, another user asks for the port.
