@@ -33,8 +33,11 @@ use crate::sys::{self, Destination, Outgoing, SendBatch};
 use crate::user::udp::{canonical, check};
 use crate::{Errno, Error, PassedUp, Result, TunnelConfig, TunnelSocket, UdpHandle, connect};
 
-/// What a socket's buffer should hold: a burst of control messages of thousands of peers.
+/// What the listener's buffer should hold: a burst of control messages of thousands of peers.
 const BUFFER: i32 = 4 << 20;
+/// The same of a tunnel's: those of its peer alone, and there may be thousands of tunnels. The kernel takes its
+/// data messages, which do not wait there.
+const BUFFER_OF_TUNNEL: i32 = 256 << 10;
 
 /// What a handle's owner and its tunnels share.
 pub(super) struct Udp {
@@ -99,7 +102,7 @@ impl Udp {
             mark => socket.set_mark(mark)?,
         }
         let socket = UdpSocket::from(socket);
-        prepare(&socket, peer.is_ipv6())?;
+        prepare(&socket, peer.is_ipv6(), BUFFER_OF_TUNNEL)?;
         let any = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let mut ours = [Some(self.local.ip()), local].into_iter().flatten();
         let ip = ours.find(|ip| !ip.is_unspecified() && ip.is_ipv4() == peer.is_ipv4()).unwrap_or(any);
@@ -189,8 +192,8 @@ impl Udp {
     }
 }
 
-/// Sets what is needed of a socket.
-fn prepare(socket: &UdpSocket, v6: bool) -> io::Result<()> {
+/// Sets what is needed of a socket, and how much may wait there, in bytes.
+fn prepare(socket: &UdpSocket, v6: bool, buffer: i32) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let (fd, [level, pktinfo]) = (
         socket.as_fd(),
@@ -200,11 +203,9 @@ fn prepare(socket: &UdpSocket, v6: bool) -> io::Result<()> {
         },
     );
     sys::set_option(fd, level, pktinfo, 1)?;
-    // The kernel reports twice what was asked for. Less than wanted still works.
-    if sys::get_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF)? < BUFFER
-        && sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, BUFFER / 2).is_err()
-    {
-        let _ = sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER / 2);
+    // The kernel makes it twice what is asked for. Less than wanted still works.
+    if sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, buffer / 2).is_err() {
+        let _ = sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, buffer / 2);
     }
     Ok(())
 }
@@ -229,7 +230,7 @@ impl Handle {
     pub(super) fn attach(core: Arc<Core>, socket: UdpSocket) -> Result<Self> {
         let (local, v6) = check(&socket)?;
         let system = |error| failed("preparing the UDP socket", &error);
-        prepare(&socket, v6).map_err(system)?;
+        prepare(&socket, v6, BUFFER).map_err(system)?;
         let mut registry = core.registry();
         let serial = registry.birth();
         let mut udp = Udp::new(serial, socket, local, v6).map_err(system)?;
@@ -238,6 +239,7 @@ impl Handle {
             let listener = udp.beside(&lock(&udp.inbox), peer, None).map_err(system)?;
             udp.datagrams.add(&listener, 0, READ).map_err(system)?;
             lock(&udp.inbox).drain(&udp, &udp.listener, false);
+            prepare(&listener, peer.is_ipv6(), BUFFER).map_err(system)?;
             udp.listener = listener;
             udp.v6 = peer.is_ipv6();
             udp.signal(&lock(&udp.inbox));
@@ -384,7 +386,7 @@ mod tests {
         for peer in 0..SENDERS {
             let listener = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             let local = listener.local_addr().expect("its address");
-            prepare(&listener, false).expect("prepared");
+            prepare(&listener, false, BUFFER).expect("prepared");
             let senders: Vec<_> =
                 (0..SENDERS).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a socket")).collect();
             let at = |index: usize| senders[index].local_addr().expect("its address");
@@ -410,12 +412,24 @@ mod tests {
         }
     }
 
+    /// Thousands of tunnels shall not keep gigabytes of what a peer sends at once.
+    #[test]
+    fn a_tunnels_socket_holds_less_than_the_listener() {
+        let [listener, peer] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
+        let local = listener.local_addr().expect("its address");
+        let udp = Udp::new(1, listener, local, false).expect("a handle");
+        let socket =
+            udp.beside(&lock(&udp.inbox), peer.local_addr().expect("its address"), None).expect("bound");
+        assert_eq!(SockRef::from(&socket).recv_buffer_size().ok(), Some(BUFFER_OF_TUNNEL as usize));
+    }
+
     #[test]
     fn nobody_else_binds_the_address_of_a_tunnel() {
         let [listener, peer] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
         let local = listener.local_addr().expect("its address");
         let udp = Udp::new(1, listener, local, false).expect("a handle");
-        let socket = udp.beside(&lock(&udp.inbox), peer.local_addr().expect("its address"), None).expect("bound");
+        let socket =
+            udp.beside(&lock(&udp.inbox), peer.local_addr().expect("its address"), None).expect("bound");
         for socket in [&udp.listener, &socket].map(SockRef::from) {
             assert_eq!([socket.reuse_address().ok(), socket.reuse_port().ok()], [Some(false); 2]);
         }
