@@ -39,6 +39,16 @@ const BUFFER: i32 = 4 << 20;
 /// data messages, which do not wait there.
 const BUFFER_OF_TUNNEL: i32 = 256 << 10;
 
+/// A tunnel that is to be opened.
+#[derive(Clone, Copy)]
+struct Wanted {
+    id: u16,
+    peer: SocketAddr,
+    peer_id: u16,
+    /// How long its id is waited for.
+    patience: Duration,
+}
+
 /// What a handle's owner and its tunnels share.
 pub(super) struct Udp {
     pub(super) serial: u64,
@@ -126,54 +136,33 @@ impl Udp {
     }
 
     /// Opens the sockets of a tunnel. Datagrams that arrive meanwhile, from whomever, go to the inbox.
-    fn open(
-        &self,
-        inbox: &mut Inbox,
-        config: &TunnelConfig,
-        peer: SocketAddr,
-        peer_id: u16,
-    ) -> Result<Sockets> {
-        let id = config.tunnel_id;
-        let beside = self.beside(inbox, peer, config.local);
-        let socket = beside.map_err(|error| {
-            failed(format_args!("binding a socket for tunnel {id} beside {}", self.local), &error)
+    fn open(&self, inbox: &mut Inbox, wanted: Wanted, local: Option<IpAddr>) -> Result<Sockets> {
+        let socket = self.beside(inbox, wanted.peer, local).map_err(|error| {
+            failed(format_args!("binding a socket for tunnel {} beside {}", wanted.id, self.local), &error)
         })?;
-        self.open_bound(inbox, socket, id, peer, peer_id)
+        self.open_bound(inbox, wanted, socket)
     }
 
     /// The rest of it.
-    fn open_bound(
-        &self,
-        inbox: &mut Inbox,
-        socket: UdpSocket,
-        id: u16,
-        peer: SocketAddr,
-        peer_id: u16,
-    ) -> Result<Sockets> {
+    fn open_bound(&self, inbox: &mut Inbox, wanted: Wanted, socket: UdpSocket) -> Result<Sockets> {
         inbox.drain(self, &self.listener, false);
-        let opened = self.serve(&socket, inbox.dont_fragment, id, peer, peer_id);
+        let opened = self.serve(&socket, inbox.dont_fragment, wanted);
         // Whatever has become of it.
-        inbox.drain_both(self, &socket, peer);
+        inbox.drain_both(self, &socket, wanted.peer);
         self.signal(inbox);
         opened.map(|management| Sockets::new(management, socket))
     }
 
     /// Makes a bound socket that of a tunnel: its management socket.
-    fn serve(
-        &self,
-        socket: &UdpSocket,
-        whole: Option<bool>,
-        id: u16,
-        peer: SocketAddr,
-        peer_id: u16,
-    ) -> Result<OwnedFd> {
+    fn serve(&self, socket: &UdpSocket, whole: Option<bool>, wanted: Wanted) -> Result<OwnedFd> {
+        let Wanted { id, peer, peer_id, patience } = wanted;
         socket.connect(peer).map_err(|error| {
             failed(format_args!("connecting the socket of tunnel {id} to {peer}"), &error)
         })?;
         if let Some(on) = whole {
             dont_fragment(socket, peer.is_ipv6(), on)?;
         }
-        let management = patiently(|| Sockets::connect(socket, peer, id, peer_id))
+        let management = patiently(patience, || Sockets::connect(socket, peer, id, peer_id))
             .map_err(|error| tunnel::refused(id, &error))?;
         let watched = self.datagrams.add(socket, id.into(), READ);
         watched.map_err(|error| failed("watching the socket of a tunnel", &error))?;
@@ -283,9 +272,11 @@ impl Handle {
             return Ok(tunnel.clone());
         }
         let mut inbox = lock(&udp.inbox);
-        let sockets = udp.open(&mut inbox, config, peer, peer_id)?;
+        let id = config.tunnel_id;
+        let wanted = Wanted { id, peer, peer_id, patience: registry.patience(id) };
+        let sockets = udp.open(&mut inbox, wanted, config.local)?;
         let tunnel = Arc::new(Tunnel {
-            id: config.tunnel_id,
+            id,
             peer_id: AtomicU16::new(peer_id),
             peer,
             local: config.local,
@@ -296,8 +287,7 @@ impl Handle {
         });
         inbox.tunnels.insert(tunnel.id, tunnel.clone());
         drop(inbox);
-        let known = Known { tunnel: tunnel.clone(), born: registry.birth(), sessions: Default::default() };
-        registry.tunnels.insert(tunnel.id, known);
+        registry.add(tunnel.clone());
         Ok(tunnel)
     }
 }
@@ -401,7 +391,8 @@ mod tests {
             let socket = udp.beside(&inbox, at(peer), None).expect("bound");
             send(2);
             // Where it succeeds, the tunnel ends at once.
-            drop(udp.open_bound(&mut inbox, socket, 1, at(peer), 2));
+            let wanted = Wanted { id: 1, peer: at(peer), peer_id: 2, patience: Duration::ZERO };
+            drop(udp.open_bound(&mut inbox, wanted, socket));
             send(3);
             let mut numbers = vec![Vec::new(); SENDERS];
             while let Some(up) = inbox.next(&udp) {
