@@ -2,12 +2,40 @@
 
 use std::io;
 
+use nix::mount::{MsFlags, mount};
 use ol2tp::bed::Bed;
 use ol2tpd::Notice;
 use serde_json::Value;
 
 use crate::home::Home;
 use crate::vpn::USER;
+
+/// Neither driver works: that is said at the start, not of each call.
+#[test]
+fn auto_says_what_both_lack() {
+    let bed = Bed::new().unwrap();
+    let home = Home::new(&bed.right);
+    let hidden = home.enter(|| {
+        let none = None::<&str>;
+        mount(Some("tmpfs"), "/dev", Some("tmpfs"), MsFlags::empty(), none).map_err(io::Error::from)
+    });
+    hidden.unwrap();
+    let tunnel =
+        ["--local", "192.0.2.2:1701", "--peer", "192.0.2.1:1701", "--tunnel", "1:2", "--session", "3:4"];
+    let server = ["--listen", "192.0.2.2", "--user", "anna:sesame", "--local-address", "10.64.0.1"];
+    for (command, more) in [
+        ("static", &tunnel[..]),
+        ("serve", &[&server[..], &["--pool", "10.64.0.10-10.64.0.11"]].concat()),
+        ("connect", &["192.0.2.1", "--dns", "none"]),
+    ] {
+        let output = home.run(&[&[command, "--driver", "auto"], more].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{command}: {errors}");
+        for word in ["the kernel's PPPoL2TP does not work here: ", "And /dev/net/tun is missing: "] {
+            assert!(errors.contains(word), "{command}: {errors}");
+        }
+    }
+}
 
 /// Home `linux` where the kernel has PPPoL2TP; the reason is the probe's.
 #[test]
