@@ -80,10 +80,10 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     Ok(Started { driver, why, control, advertiser })
 }
 
-/// The driver and the control API of what has no settings.
+/// The driver, why it is that one, and the control API of what has no settings.
 ///
 /// Errors: the same.
-pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn Driver>, Control)> {
+pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn Driver>, String, Control)> {
     interrupt::unblock()?;
     let wanted = end.driver.unwrap_or_default();
     if wanted == DriverKind::User {
@@ -91,7 +91,13 @@ pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn D
     }
     let control = control(end.socket.as_ref(), end.controlled)?;
     drop_privileges(false)?;
-    Ok((driver(wanted, end.mode, debug_rate)?.0, control))
+    let (driver, why) = driver(wanted, end.mode, debug_rate)?;
+    let chosen = Notice::Driver { name: driver.name().into(), why: why.clone() };
+    match wanted {
+        DriverKind::Auto => tell(&chosen, false),
+        DriverKind::Linux | DriverKind::User => info!("{chosen}"),
+    }
+    Ok((driver, why, control))
 }
 
 /// Who sends router advertisements and hears them. A connection of ours can do without.

@@ -1,14 +1,39 @@
 //! Which driver a daemon has taken, and why, is told and shown.
 
 use std::io;
+use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
+use nix::sys::signal::Signal;
 use ol2tp::bed::Bed;
 use ol2tpd::Notice;
 use serde_json::Value;
 
 use crate::home::Home;
 use crate::vpn::USER;
+
+/// A static session says it in the log, with -v where there was no choice.
+#[test]
+fn a_static_session_says_which_driver_it_has() {
+    let bed = Bed::new().unwrap();
+    let home = Home::new(&bed.right);
+    for (arguments, reason) in
+        [(&["-v", "static"][..], "as it was wanted"), (&["static", "--driver", "auto"], "works here")]
+    {
+        let tunnel =
+            ["--local", "192.0.2.2:1701", "--peer", "192.0.2.1:1701", "--tunnel", "1:2", "--session", "3:4"];
+        let mut end = home.start(&[arguments, &tunnel].concat());
+        assert!(end.line().expect("an interface").contains(" is up, "));
+        let report: Value = serde_json::from_str(&home.output(&["show", "--json"])).unwrap();
+        let [name, why] = ["name", "why"].map(|key| report["driver"][key].as_str().unwrap().to_owned());
+        assert!(why.contains(reason) || why.contains("does not work here: "), "{why}");
+        let said = format!("driver {name}: {why}");
+        assert_eq!(home.output(&["show"]).lines().last(), Some(&*said));
+        end.signal(Signal::SIGTERM);
+        let ended = end.ended();
+        assert!(ended.errors.contains(&said), "{ended:#?}");
+    }
+}
 
 /// Neither driver works: that is said at the start, not of each call.
 #[test]
@@ -17,7 +42,11 @@ fn auto_says_what_both_lack() {
     let home = Home::new(&bed.right);
     let hidden = home.enter(|| {
         let none = None::<&str>;
-        mount(Some("tmpfs"), "/dev", Some("tmpfs"), MsFlags::empty(), none).map_err(io::Error::from)
+        mount(Some("tmpfs"), "/dev/net", Some("tmpfs"), MsFlags::empty(), none)?;
+        if Path::new("/dev/ppp").exists() {
+            mount(Some("/dev/null"), "/dev/ppp", none, MsFlags::MS_BIND, none)?;
+        }
+        Ok(())
     });
     hidden.unwrap();
     let tunnel =
