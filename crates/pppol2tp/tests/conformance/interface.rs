@@ -10,14 +10,14 @@ pub(crate) mod netns {
     use pppol2tp::user::Mode;
     use pppol2tp::{
         Driver, Errno, PassedUp, Prefix, Reason, Result, SessionIds, SharedConfig, SocketOption,
-        TunnelConfig, Unit, UnitConfig,
+        TunnelConfig, UnitConfig,
     };
     use socket2::{Domain, Protocol, Socket, Type};
 
     use crate::common::{Bed, IDS, in_netns, ipv4, message, receive, too_big, tunnel_to, udp, wire};
     use crate::home::differ;
     use crate::step::FRAME;
-    use crate::units::netns::{OURS, THEIRS, framed, inner, packet, up, with_driver};
+    use crate::units::netns::{OURS, THEIRS, framed, frames_of, inner, packet, up, with_driver};
 
     /// Writes one `#[test]` per row.
     macro_rules! rows {
@@ -76,12 +76,6 @@ pub(crate) mod netns {
     /// A frame of LCP with a number.
     fn lcp(number: u16) -> Vec<u8> {
         message(&[0xc021, 0x0901, 8, number, 0], &[])
-    }
-
-    fn frames_of(unit: &dyn Unit) -> Vec<Vec<u8>> {
-        let mut buffer = [0; 100];
-        let frame = || unit.recv(&mut buffer).expect("alive").map(|len| buffer[..len].to_vec());
-        std::iter::from_fn(frame).collect()
     }
 
     fn shared_interfaces(bed: Bed<dyn Driver>) {
