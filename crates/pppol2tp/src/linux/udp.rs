@@ -366,6 +366,7 @@ pub(super) fn until<T>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::inbox::CONTROL;
     use super::*;
 
     /// Whatever the kernel says to the management socket: here it may have no PPPoL2TP.
@@ -401,6 +402,30 @@ mod tests {
             }
             assert_eq!(numbers, vec![[1, 2, 3]; SENDERS]);
         }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_waits_in_the_kernel() {
+        const MORE: usize = 40;
+        let [listener, sender] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
+        let local = listener.local_addr().expect("its address");
+        prepare(&listener, false, BUFFER).expect("prepared");
+        let udp = Udp::new(1, listener, local, false).expect("a handle");
+        let mut inbox = lock(&udp.inbox);
+        for number in 0..CONTROL + MORE {
+            let [high, low] = (number as u16).to_be_bytes();
+            sender.send_to(&[0xc8, 2, high, low], local).expect("sent");
+            // Odd, so that a batch would not fit in the end.
+            if number % 99 == 0 {
+                inbox.drain(&udp, &udp.listener, false);
+            }
+        }
+        inbox.drain(&udp, &udp.listener, false);
+        for number in 0..CONTROL + MORE {
+            let up = inbox.next(&udp).expect("none is lost");
+            assert_eq!(up.datagram[2..], (number as u16).to_be_bytes());
+        }
+        assert!(inbox.next(&udp).is_none());
     }
 
     /// Thousands of tunnels shall not keep gigabytes of what a peer sends at once.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pppol2tp::linux::LinuxDriver;
 use pppol2tp::user::Config;
-use pppol2tp::{Driver, Errno, Error, Interface, SessionIds, SharedConfig, TunnelConfig, UnitConfig};
+use pppol2tp::{Driver, Errno, Error, Interface, Prefix, SessionIds, SharedConfig, TunnelConfig, UnitConfig};
 
 use crate::bed::*;
 use crate::common::{tunnel_to, udp};
@@ -24,6 +24,7 @@ tests! {
     a_peer_of_another_family
     another_peer_of_a_tunnel
     what_only_the_user_home_has
+    more_sources_than_a_filter_holds
     names_of_interfaces
 }
 
@@ -123,6 +124,18 @@ fn what_only_the_user_home_has() {
     refused(end.handle.tunnel(zero), Errno::OpNotSupp, "driver = \"user\"");
     // Nobody lowers the MSS: that is said, and the unit is made.
     end.session.unit(UnitConfig { mss_clamp: true, ..UnitConfig::default() }).expect("a unit");
+}
+
+fn more_sources_than_a_filter_holds() {
+    let (end, _peer) = raw();
+    let address = |n: u32| std::net::IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+    let unit = |count| {
+        let sources = (0..count).map(|n| Prefix::host(address(n))).collect();
+        end.session.unit(UnitConfig { sources, ..UnitConfig::default() })
+    };
+    drop(unit(1000).expect("as many as docs/driver.md says"));
+    refused(unit(1100), Errno::Inval, "use fewer");
+    assert_eq!(interfaces(), [""; 0]);
 }
 
 fn names_of_interfaces() {
