@@ -13,8 +13,9 @@ use pppol2tp::Errno;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Reactor;
+use super::key::Key;
 use super::network::Network;
-use super::sessions::{Key, Session};
+use super::sessions::Session;
 use super::tunnels::text;
 use crate::accounts::TerminateCause;
 use crate::control::{
