@@ -18,6 +18,7 @@ tests! {
     keeps_its_port_to_itself
     keeps_its_port_from_other_users
     loses_nothing_while_tunnels_are_made
+    keeps_little_for_one_peer
     receives_for_its_tunnels
     hears_a_peer_after_its_tunnel
     gives_what_waits_at_a_tunnel_that_ends
@@ -96,6 +97,16 @@ fn keeps_its_port_from_other_users() {
         thief.join().expect("it was refused");
         drop(tunnels);
     });
+}
+
+/// Thousands of tunnels shall not keep gigabytes of what a peer sends at once.
+fn keeps_little_for_one_peer() {
+    const SENT: usize = 3000;
+    let (end, peer) = raw();
+    (0..SENT).for_each(|_| drop(peer.send_to(&hello(1), end.local()).expect("sent")));
+    next(&*end.handle);
+    let kept = std::iter::from_fn(|| end.handle.recv()).count();
+    assert!(kept < SENT / 3, "{kept} of {SENT}");
 }
 
 /// While 150 tunnels are made, 200 sockets send numbered messages, 150 of which are the tunnels' peers.
