@@ -49,13 +49,14 @@ fn auto_says_what_both_lack() {
         Ok(())
     });
     hidden.unwrap();
+    home.write("/etc/password", "sesame");
     let tunnel =
         ["--local", "192.0.2.2:1701", "--peer", "192.0.2.1:1701", "--tunnel", "1:2", "--session", "3:4"];
     let server = ["--listen", "192.0.2.2", "--user", "anna:sesame", "--local-address", "10.64.0.1"];
     for (command, more) in [
         ("static", &tunnel[..]),
         ("serve", &[&server[..], &["--pool", "10.64.0.10-10.64.0.11"]].concat()),
-        ("connect", &["192.0.2.1", "--dns", "none"]),
+        ("connect", &["192.0.2.1", "--dns", "none", "--user", USER, "--password-file", "/etc/password"]),
     ] {
         let output = home.run(&[&[command, "--driver", "auto"], more].concat());
         let errors = String::from_utf8_lossy(&output.stderr);
