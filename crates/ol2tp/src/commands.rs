@@ -79,9 +79,9 @@ fn run(
     debug_rate: Rate,
     open: impl FnOnce(&dyn Driver) -> ol2tpd::Result<Sockets>,
 ) -> Result<()> {
-    let (driver, control) = daemon::start_static(end, debug_rate.0)?;
+    let (driver, why, control) = daemon::start_static(end, debug_rate.0)?;
     let json = end.json;
-    serve::run(driver, control, open, |sockets| up(sockets, json))?;
+    serve::run(driver, why, control, open, |sockets| up(sockets, json))?;
     Ok(())
 }
 

@@ -58,16 +58,18 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
         (DriverKind::User, _, Some(why)) => return Err(Failure::usage(format!("--driver user: {why}"))),
         _ => {}
     }
+    let (wanted, forced) = match (wanted, not_linux) {
+        (DriverKind::Auto, Some(why)) => (DriverKind::User, Some(why)),
+        (wanted, _) => (wanted, None),
+    };
     if wanted == DriverKind::User {
         can::make_interfaces()?;
     }
     let control = control(end.socket.as_ref().or(settings.control_socket.as_ref()), end.controlled)?;
     let advertiser = advertiser(settings)?;
     drop_privileges(settings.runs_programs())?;
-    let (driver, why) = match (wanted, not_linux) {
-        (DriverKind::Auto, Some(why)) => (driver(DriverKind::User, end.mode, DEBUG_RATE)?.0, why),
-        (wanted, _) => driver(wanted, end.mode, DEBUG_RATE)?,
-    };
+    let (driver, why) = driver(wanted, end.mode, DEBUG_RATE)?;
+    let why = forced.unwrap_or(why);
     if let Some(user) = not_user.filter(|_| driver.name() == "user") {
         return Err(Failure::cannot(format!("{user}; but {why}")));
     }
@@ -78,10 +80,10 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     Ok(Started { driver, why, control, advertiser })
 }
 
-/// The driver and the control API of what has no settings.
+/// The driver, why it is that one, and the control API of what has no settings.
 ///
 /// Errors: the same.
-pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn Driver>, Control)> {
+pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn Driver>, String, Control)> {
     interrupt::unblock()?;
     let wanted = end.driver.unwrap_or_default();
     if wanted == DriverKind::User {
@@ -89,7 +91,13 @@ pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn D
     }
     let control = control(end.socket.as_ref(), end.controlled)?;
     drop_privileges(false)?;
-    Ok((driver(wanted, end.mode, debug_rate)?.0, control))
+    let (driver, why) = driver(wanted, end.mode, debug_rate)?;
+    let chosen = Notice::Driver { name: driver.name().into(), why: why.clone() };
+    match wanted {
+        DriverKind::Auto => tell(&chosen, false),
+        DriverKind::Linux | DriverKind::User => info!("{chosen}"),
+    }
+    Ok((driver, why, control))
 }
 
 /// Who sends router advertisements and hears them. A connection of ours can do without.
@@ -140,6 +148,9 @@ fn driver(kind: DriverKind, mode: Mode, debug_rate: Option<u32>) -> Result<(Arc<
         }
     };
     let chosen = chosen.map_err(|error| Failure::cannot(format!("starting the driver: {error}")))?;
+    if kind == DriverKind::Auto && chosen.0.name() == "user" {
+        can::make_interfaces().map_err(|nor| Failure::cannot(format!("{}\nAnd {nor}", chosen.1)))?;
+    }
     let ignored = [("--mode", mode != Mode::OFFLOAD), ("--debug-rate", debug_rate != DEBUG_RATE)];
     for (option, _) in ignored.into_iter().filter(|(_, given)| *given && chosen.0.name() == "linux") {
         warn!("{option} is of no effect: it is for driver = \"user\", and this is the kernel's");

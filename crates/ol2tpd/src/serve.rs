@@ -27,12 +27,13 @@ pub struct Control {
     pub controller: Option<UnixStream>,
 }
 
-/// Opens sockets, calls `ready`, and serves until SIGINT, SIGTERM or the end of the controlling
+/// Opens sockets of a driver, which was taken for the reason `why`, calls `ready`, and serves until SIGINT, SIGTERM or the end of the controlling
 /// connection. On return everything is closed.
 ///
 /// Errors: what `open` and `ready` return, or the interface has gone.
 pub fn run(
     driver: Arc<dyn Driver>,
+    why: String,
     control: Control,
     open: impl FnOnce(&dyn Driver) -> Result<Sockets>,
     ready: impl FnOnce(&Sockets) -> Result<()>,
@@ -46,7 +47,7 @@ pub fn run(
         let mut server = Server::new(control).doing(|| "control socket".into())?;
         let sockets = open(&*driver)?;
         ready(&sockets)?;
-        let context = Arc::new(Context { sockets, driver });
+        let context = Arc::new(Context { sockets, driver, why });
         let result = tokio::select! {
             () = signals.any() => Ok(()),
             () = server.serve(&context) => Ok(()),

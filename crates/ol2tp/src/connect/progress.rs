@@ -85,7 +85,10 @@ impl Progress {
                 }
                 Vec::new()
             }
-            Notice::Addresses { .. } | Notice::NameServers { .. } | Notice::Hint { .. } => {
+            Notice::Driver { .. }
+            | Notice::Addresses { .. }
+            | Notice::NameServers { .. }
+            | Notice::Hint { .. } => {
                 vec![format!("  {notice}")]
             }
             Notice::Message { .. } => vec![format!("  {notice}")],

@@ -116,6 +116,7 @@ fn people_see_steps_with_marks_and_times() {
     client.signal(Signal::SIGINT);
     let ended = client.ended();
     assert_eq!((ended.code, &*ended.errors), (Some(0), ""), "{ended:#?}");
+    assert_eq!(ended.lines.first().map(|line| &**line), Some("  driver user: as it was wanted"));
     for step in [
         "looking up 192.0.2.2",
         "opening the tunnel to 192.0.2.2:1701",

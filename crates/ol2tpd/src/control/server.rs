@@ -40,12 +40,14 @@ pub(crate) trait Handler: Send + Sync + 'static {
 pub(crate) struct Context {
     pub(crate) sockets: Sockets,
     pub(crate) driver: Arc<dyn Driver>,
+    /// Why it is that one.
+    pub(crate) why: String,
 }
 
 impl Handler for Context {
     async fn handle(&self, request: Request) -> Result<Report, Failure> {
         match request {
-            Request::Show(what) => Ok(Report::new(what, &self.driver.snapshot())),
+            Request::Show(what) => Ok(Report::new(what, &*self.driver, &self.why)),
             Request::Set(set) => {
                 let session = set.session_id.and_then(|id| self.sockets.session(set.tunnel_id, id));
                 apply(&set, self.sockets.tunnel(set.tunnel_id), session).map(|()| Report::default())

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use pppol2tp::{SessionInfo, Snapshot, SocketInfo, TunnelInfo};
+use pppol2tp::{Driver, SessionInfo, SocketInfo, TunnelInfo};
 use serde::{Deserialize, Serialize};
 
 use super::message::What;
@@ -193,7 +193,9 @@ pub struct SocketView {
 }
 
 impl Report {
-    pub(crate) fn new(what: What, snapshot: &Snapshot) -> Self {
+    /// What a driver knows, and why it is that one.
+    pub(crate) fn new(what: What, driver: &dyn Driver, why: &str) -> Self {
+        let snapshot = driver.snapshot();
         let mut report = Self::default();
         if matches!(what, What::All | What::Tunnels) {
             report.tunnels = Some(snapshot.tunnels.iter().map(TunnelView::from).collect());
@@ -203,6 +205,7 @@ impl Report {
         }
         if matches!(what, What::All | What::Sockets) {
             report.sockets = Some(snapshot.sockets.iter().map(SocketView::from).collect());
+            report.driver = Some(DriverView { name: driver.name().into(), why: why.into() });
         }
         if what == What::Proc {
             report.proc = Some(snapshot.proc().to_string());

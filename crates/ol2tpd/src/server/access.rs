@@ -7,7 +7,7 @@ use l2tp_control::{Cause, Instant};
 
 use super::Reactor;
 use super::ending::Ending;
-use super::sessions::Key;
+use super::key::Key;
 use crate::accounts::{Answer, Record, RecordKind, TerminateCause, Traffic};
 
 impl Reactor<'_> {

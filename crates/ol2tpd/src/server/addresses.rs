@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::Reactor;
 use super::ending::Ending;
-use super::sessions::Key;
+use super::key::Key;
 use crate::error::{Doing, Result};
 use crate::serve::readable;
 

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::ending::Ending;
-use super::sessions::Key;
+use super::key::Key;
 use super::{Outcome, Owner, Reactor};
 use crate::accounts::TerminateCause;
 use crate::config::{Backoff, Dial, Settings};

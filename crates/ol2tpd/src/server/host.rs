@@ -11,8 +11,9 @@ use pppol2tp::Prefix;
 use pppol2tp::netlink::{Netlink, Route};
 use tracing::warn;
 
+use super::key::Key;
 use super::network::Up;
-use super::sessions::{Key, Session};
+use super::sessions::Session;
 use super::{Reactor, resolvers};
 use crate::advert::host::Lifetimes;
 use crate::advert::{Advertisement, Host};

@@ -7,7 +7,8 @@ use l2tp_data::stats::{Rx, Tx};
 
 use super::Reactor;
 use super::ending::Ending;
-use super::sessions::{Key, Session};
+use super::key::Key;
+use super::sessions::Session;
 use crate::accounts::TerminateCause;
 use crate::notice::Failed;
 

@@ -12,6 +12,7 @@
 //! | `sockets` | UDP sockets |
 //! | `tunnels` | what the control connections tell |
 //! | `sessions` | one PPP session each, from the offer of the call to its end |
+//! | `key` | what a session is known by |
 //! | `access` | what the accounts answer |
 //! | `limits` | how long it may last |
 //! | `ending` | why a session ends |
@@ -36,6 +37,7 @@ mod ending;
 mod farewell;
 mod forwarding;
 mod host;
+mod key;
 mod limits;
 mod names;
 mod network;
@@ -73,13 +75,14 @@ use zeroize::Zeroize;
 use self::addresses::Addresses;
 use self::dials::{Dials, Resolved};
 use self::farewell::Farewell;
+use self::key::Key;
 use self::names::Names;
 use self::network::Shared;
 use self::pppd::{Happened, Pppds, Told};
 use self::removal::Removal;
 use self::requests::{Call, Remote};
 use self::seldom::Seldom;
-use self::sessions::{Key, Session};
+use self::sessions::Session;
 use self::sockets::Sockets;
 use self::tunnels::Tunnel;
 use crate::accounts::{Aaa, Answer, Local};

@@ -13,13 +13,14 @@ use pppol2tp::Errno;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Reactor;
+use super::key::Key;
 use super::network::Network;
-use super::sessions::{Key, Session};
+use super::sessions::Session;
 use super::tunnels::text;
 use crate::accounts::TerminateCause;
 use crate::control::{
-    ControlView, Disconnect, DriverView, Failure, Handler, PoolView, PppView, Report, Request, Set, UserView,
-    What, failure,
+    ControlView, Disconnect, Failure, Handler, PoolView, PppView, Report, Request, Set, UserView, What,
+    failure,
 };
 use crate::notice::Notice;
 
@@ -77,10 +78,7 @@ impl Reactor<'_> {
 
     fn report(&self, what: What) -> Report {
         let now = self.clock.now();
-        let mut report = Report::new(what, &self.driver.snapshot());
-        if report.sockets.is_some() {
-            report.driver = Some(DriverView { name: self.driver.name().into(), why: self.why.clone() });
-        }
+        let mut report = Report::new(what, &*self.driver, &self.why);
         for view in report.tunnels.iter_mut().flatten() {
             view.control = TunnelId::new(view.tunnel_id).and_then(|id| self.control_view(now, id));
         }

@@ -8,15 +8,12 @@
 //!  CDN, StopCCN, silence of the peer ─────────────────────────────────────┴► end_session
 //! ```
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use l2tp_control::timers::TimerId;
 use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode};
 use l2tp_control::{Cause, Connected, Instant, PppCause};
-use l2tp_data::id::{SessionId, TunnelId};
 use l2tp_data::stats::{Rx, Tx};
 use ppp::config::InterfaceId;
 use ppp::{Event, Link, Phase};
@@ -24,6 +21,7 @@ use pppol2tp::{Prefix, SessionIds, SessionSocket, SocketOption};
 use tracing::{debug, info, warn};
 
 use super::ending::{Ending, ppp_cause};
+use super::key::Key;
 use super::limits::Activity;
 use super::network::{self, Up};
 use super::pppd::Pppd;
@@ -43,58 +41,6 @@ const EARLY: usize = 1500;
 
 /// What a peer is told when the driver has no session for it.
 pub(super) const NO_DATA_PATH: &str = "the data path cannot be set up";
-
-/// A session by our ids.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Key(u16, u16);
-
-impl Key {
-    pub(super) fn new(tunnel: TunnelId, session: SessionId) -> Self {
-        Self(tunnel.get(), session.get())
-    }
-
-    /// What a session's serial number says.
-    pub(super) fn of(serial: u64) -> Self {
-        Self((serial >> 16) as u16, serial as u16)
-    }
-
-    /// All sessions of a tunnel.
-    pub(super) fn all_of(tunnel: TunnelId) -> RangeInclusive<Self> {
-        Self(tunnel.get(), 0)..=Self(tunnel.get(), u16::MAX)
-    }
-
-    pub(super) fn from_ids(tunnel_id: u16, session_id: u16) -> Self {
-        Self(tunnel_id, session_id)
-    }
-
-    pub(super) fn tunnel(self) -> Option<TunnelId> {
-        TunnelId::new(self.0)
-    }
-
-    pub(super) fn ids(self) -> Option<(TunnelId, SessionId)> {
-        Some((TunnelId::new(self.0)?, SessionId::new(self.1)?))
-    }
-
-    pub(super) fn tunnel_id(self) -> u16 {
-        self.0
-    }
-
-    pub(super) fn session_id(self) -> u16 {
-        self.1
-    }
-}
-
-impl From<SessionIds> for Key {
-    fn from(ids: SessionIds) -> Self {
-        Self(ids.tunnel_id, ids.session_id)
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.0, self.1)
-    }
-}
 
 /// So often the network of a peer's call may come up at once, and then once a second; twice as often that of ours,
 /// so that it is the peer who is told.
@@ -155,7 +101,7 @@ impl Reactor<'_> {
         self.count += 1;
         let told = dial.is_some() || self.call_may_be_told(now, key);
         let session = Session {
-            serial: self.count << 32 | u64::from(key.0) << 16 | u64::from(key.1),
+            serial: key.serial(self.count),
             profile,
             peer,
             dial,
@@ -202,8 +148,8 @@ impl Reactor<'_> {
         let ids = key.ids().and_then(|(tunnel, session)| self.endpoint.peer_ids(tunnel, session));
         let Some((peer_tunnel, peer_session)) = ids else { return Ok(()) };
         let ids = SessionIds {
-            tunnel_id: key.0,
-            session_id: key.1,
+            tunnel_id: key.tunnel_id(),
+            session_id: key.session_id(),
             peer_tunnel_id: peer_tunnel.get(),
             peer_session_id: peer_session.get(),
         };
@@ -284,7 +230,7 @@ impl Reactor<'_> {
         let measured = link.round_trip().filter(|time| session.dial.is_some() && before != Some(*time));
         self.touched.push(key);
         if let Some(time) = measured {
-            let (tunnel_id, session_id, microseconds) = (key.0, key.1, micros(time));
+            let (tunnel_id, session_id, microseconds) = (key.tunnel_id(), key.session_id(), micros(time));
             self.notice(Notice::RoundTrip { tunnel_id, session_id, microseconds });
         }
         self.pump(now);
@@ -521,8 +467,8 @@ impl Reactor<'_> {
         }
         if session.told || session.grant.is_some() || was_up {
             self.notice(Notice::SessionDown {
-                tunnel_id: key.0,
-                session_id: key.1,
+                tunnel_id: key.tunnel_id(),
+                session_id: key.session_id(),
                 user: session.user().map(text),
                 why: ending.why.clone(),
                 seconds: now.since(session.since).as_secs_f64(),

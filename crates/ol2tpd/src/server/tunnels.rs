@@ -10,7 +10,8 @@ use tracing::{debug, warn};
 
 use super::Reactor;
 use super::ending::Ending;
-use super::sessions::{Key, NO_DATA_PATH};
+use super::key::Key;
+use super::sessions::NO_DATA_PATH;
 use crate::config::{InterfaceChoice, Profile};
 use crate::notice::Notice;
 

@@ -15,8 +15,9 @@ use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
 use super::ending::Ending;
+use super::key::Key;
 use super::network::{self, Network, Shared};
-use super::sessions::{Key, Session};
+use super::sessions::Session;
 use super::tunnels::{Tunnel, text};
 use super::{Reactor, resolvers};
 use crate::accounts::{Record, RecordKind, TerminateCause, Traffic};

@@ -378,7 +378,7 @@ impl Daemon {
             let listener = socket.map(|path| Listener::bind(&path)).transpose()?;
             let control = Control { listener, controller: Some(controlled) };
             let open = |driver: &dyn Driver| static_session::open(driver, &config());
-            serve::run(Arc::new(driver), control, open, |_| {
+            serve::run(Arc::new(driver), "it is a fake".into(), control, open, |_| {
                 up.send(()).unwrap();
                 Ok(())
             })

@@ -45,16 +45,20 @@ pub(super) struct Known {
 pub(super) struct Registry {
     pub(super) handles: BTreeMap<u64, Arc<Udp>>,
     pub(super) tunnels: BTreeMap<u16, Known>,
+    /// When tunnels ended whose ids nobody has taken since.
+    ended: BTreeMap<u16, Instant>,
     births: u64,
 }
 
 /// How long the kernel may take to let go of an id.
-const CLOSING: Duration = Duration::from_millis(200);
+pub(super) const CLOSING: Duration = Duration::from_millis(200);
+/// How long it is that a tunnel of ours may be who has an id still; else it is another process's.
+const ENDED: Duration = Duration::from_secs(1);
 
-/// Connects; again for a while as long as the id is taken: the kernel ends in its own time what was closed,
+/// Connects; again for `patience` as long as the id is taken: the kernel ends in its own time what was closed,
 /// and tells nobody when that is done.
-pub(super) fn patiently<T>(connect: impl Fn() -> io::Result<T>) -> io::Result<T> {
-    let end = Instant::now() + CLOSING;
+pub(super) fn patiently<T>(patience: Duration, connect: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let end = Instant::now() + patience;
     loop {
         match connect() {
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) && Instant::now() < end => {
@@ -71,11 +75,26 @@ impl Registry {
         self.births
     }
 
+    /// Keeps a new tunnel.
+    pub(super) fn add(&mut self, tunnel: Arc<Tunnel>) {
+        self.ended.remove(&tunnel.id);
+        let born = self.birth();
+        self.tunnels.insert(tunnel.id, Known { tunnel, born, sessions: BTreeMap::new() });
+    }
+
     /// Ends a tunnel from the [inside out](super): sessions, management socket, UDP socket.
     fn end(&mut self, tunnel_id: u16) {
         let Some(Known { tunnel, sessions, .. }) = self.tunnels.remove(&tunnel_id) else { return };
         sessions.values().for_each(Session::end);
         tunnel.end();
+        self.ended.insert(tunnel_id, Instant::now());
+    }
+
+    /// How long to wait for an id that is taken: not for another process's, while there are tunnels that would
+    /// wait too. The first tunnel may have the id of a process that has just ended.
+    pub(super) fn patience(&self, tunnel_id: u16) -> Duration {
+        let ours = self.ended.get(&tunnel_id).is_some_and(|ended| ended.elapsed() < ENDED);
+        if ours || self.tunnels.is_empty() { CLOSING } else { Duration::ZERO }
     }
 }
 

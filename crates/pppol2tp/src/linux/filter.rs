@@ -7,7 +7,7 @@
 //!       sent?                                        ─► pass
 //!       IPv4?   for each prefix of IPv4: source in it ─► pass    else drop
 //!       IPv6?   for each prefix of IPv6: source in it ─► pass    else drop
-//!       other                                        ─► pass
+//!       other                                        ─► drop
 //! ```
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -51,7 +51,7 @@ pub(super) fn program(sources: &[Prefix]) -> Vec<sock_filter> {
         ]);
         program.append(&mut tests);
     }
-    program.push(go(RETURN, PASS));
+    program.push(go(RETURN, DROP));
     program
 }
 
@@ -168,9 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn other_protocols_pass() {
-        let mut packet = [0; 60];
-        packet[3] = 0x2b;
-        assert!(run(&program(&[Prefix::host([10, 0, 0, 1].into())]), &packet));
+    fn other_protocols_pass_only_when_sent() {
+        for [high, low] in [[0, 0x2b], [0, 0x29], [2, 0x81], [2, 0x83]] {
+            for (sent, passes) in [(0, false), (1, true)] {
+                let mut packet = [0; 60];
+                packet[..4].copy_from_slice(&[sent, 0, high, low]);
+                assert_eq!(run(&program(&[Prefix::host([10, 0, 0, 1].into())]), &packet), passes);
+            }
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::sys::RecvBatch;
 use crate::{PassedUp, Reason};
 
 /// How many control messages wait here at the most, how many frames, and how many others.
-const CONTROL: usize = 4096;
+pub(super) const CONTROL: usize = 4096;
 const QUEUED: usize = 4096;
 const OTHER: usize = 256;
 /// How many datagrams a system call reads, how many sources have their turn at once, and how many frames of
@@ -177,10 +177,10 @@ impl Inbox {
         true
     }
 
-    /// Reads all datagrams of a socket, unless too many wait already.
+    /// Reads all datagrams of a socket, but for those that there may be no room for: they wait there.
     pub(super) fn drain(&mut self, udp: &Udp, socket: &UdpSocket, served: bool) {
         for _ in 0..CONTROL {
-            if self.control.len() >= CONTROL || !self.read(udp, socket, served) {
+            if self.control.len() + BATCH > CONTROL || !self.read(udp, socket, served) {
                 break;
             }
         }

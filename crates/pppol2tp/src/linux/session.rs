@@ -10,7 +10,7 @@ use std::time::Duration;
 use l2tp_data::rules::{self, SOL_PPPOL2TP, Target};
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::core::{Core, lock, patiently};
+use super::core::{CLOSING, Core, lock, patiently};
 use super::inbox::{Source, in_buffer, read, token};
 use super::tunnel::Tunnel;
 use super::udp::until;
@@ -257,7 +257,7 @@ impl Socket {
         let address = tunnel.address(ids.session_id, peer_tunnel_id, ids.peer_session_id)?;
         let socket = ppp::socket().map_err(|error| failed("opening a session socket", &error))?;
         let SessionIds { tunnel_id, session_id, .. } = ids;
-        patiently(|| ppp::connect(socket.as_fd(), &address)).map_err(|error| {
+        patiently(CLOSING, || ppp::connect(socket.as_fd(), &address)).map_err(|error| {
             failed(format_args!("connecting session {session_id} of tunnel {tunnel_id}"), &error)
         })?;
         tunnel.peer_id.store(peer_tunnel_id, Relaxed);

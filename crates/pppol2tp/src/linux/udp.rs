@@ -33,8 +33,21 @@ use crate::sys::{self, Destination, Outgoing, SendBatch};
 use crate::user::udp::{canonical, check};
 use crate::{Errno, Error, PassedUp, Result, TunnelConfig, TunnelSocket, UdpHandle, connect};
 
-/// What a socket's buffer should hold: a burst of control messages of thousands of peers.
+/// What the listener's buffer should hold: a burst of control messages of thousands of peers.
 const BUFFER: i32 = 4 << 20;
+/// The same of a tunnel's, once it hears its peer alone: there may be thousands of tunnels. The kernel takes the data
+/// messages, which do not wait there.
+const BUFFER_OF_TUNNEL: i32 = 256 << 10;
+
+/// A tunnel that is to be opened.
+#[derive(Clone, Copy)]
+struct Wanted {
+    id: u16,
+    peer: SocketAddr,
+    peer_id: u16,
+    /// How long its id is waited for.
+    patience: Duration,
+}
 
 /// What a handle's owner and its tunnels share.
 pub(super) struct Udp {
@@ -81,9 +94,10 @@ impl Udp {
 
     /// A socket that is bound beside this one, for a peer.
     ///
-    /// Nobody else may bind the address: SO_REUSEPORT asks who made the sockets, which SO_REUSEADDR does not. The
-    /// listener has it for a moment only, so that another program of the same user cannot take the port either.
-    fn beside(&self, peer: SocketAddr, local: Option<IpAddr>) -> io::Result<UdpSocket> {
+    /// Nobody else may bind the address: SO_REUSEPORT asks who made the sockets, which SO_REUSEADDR does not. They
+    /// have it for a moment only, so that another program of the same user cannot take the port either; all of
+    /// them, because any may be the one that the kernel asks.
+    fn beside(&self, inbox: &Inbox, peer: SocketAddr, local: Option<IpAddr>) -> io::Result<UdpSocket> {
         let listener = SockRef::from(&self.listener);
         let kind = Type::DGRAM.nonblocking().cloexec();
         let socket = RawSocket::new(Domain::for_address(peer), kind, Some(Protocol::UDP))?;
@@ -109,63 +123,47 @@ impl Udp {
             _ => SocketAddr::new(ip, self.local.port()),
         };
         let raw = SockRef::from(&socket);
-        raw.set_reuse_port(true)?;
-        let before = listener.reuse_port()?;
-        listener.set_reuse_port(true)?;
-        let bound = raw.bind(&address.into());
-        listener.set_reuse_port(before)?;
+        let share = |on| {
+            raw.set_reuse_port(on)?;
+            listener.set_reuse_port(on)?;
+            let others = inbox.tunnels.values();
+            let mut set = others.filter_map(|it| it.with_udp(|udp| SockRef::from(udp).set_reuse_port(on)));
+            set.try_for_each(|set| set)
+        };
+        let bound = share(true).and_then(|()| raw.bind(&address.into()));
+        share(false)?;
         bound.map(|()| socket)
     }
 
     /// Opens the sockets of a tunnel. Datagrams that arrive meanwhile, from whomever, go to the inbox.
-    fn open(
-        &self,
-        inbox: &mut Inbox,
-        config: &TunnelConfig,
-        peer: SocketAddr,
-        peer_id: u16,
-    ) -> Result<Sockets> {
-        let id = config.tunnel_id;
-        let beside = self.beside(peer, config.local);
-        let socket = beside.map_err(|error| {
-            failed(format_args!("binding a socket for tunnel {id} beside {}", self.local), &error)
+    fn open(&self, inbox: &mut Inbox, wanted: Wanted, local: Option<IpAddr>) -> Result<Sockets> {
+        let socket = self.beside(inbox, wanted.peer, local).map_err(|error| {
+            failed(format_args!("binding a socket for tunnel {} beside {}", wanted.id, self.local), &error)
         })?;
-        self.open_bound(inbox, socket, id, peer, peer_id)
+        self.open_bound(inbox, wanted, socket)
     }
 
     /// The rest of it.
-    fn open_bound(
-        &self,
-        inbox: &mut Inbox,
-        socket: UdpSocket,
-        id: u16,
-        peer: SocketAddr,
-        peer_id: u16,
-    ) -> Result<Sockets> {
+    fn open_bound(&self, inbox: &mut Inbox, wanted: Wanted, socket: UdpSocket) -> Result<Sockets> {
         inbox.drain(self, &self.listener, false);
-        let opened = self.serve(&socket, inbox.dont_fragment, id, peer, peer_id);
+        let opened = self.serve(&socket, inbox.dont_fragment, wanted);
         // Whatever has become of it.
-        inbox.drain_both(self, &socket, peer);
+        inbox.drain_both(self, &socket, wanted.peer);
+        set_buffer(&socket, BUFFER_OF_TUNNEL);
         self.signal(inbox);
         opened.map(|management| Sockets::new(management, socket))
     }
 
     /// Makes a bound socket that of a tunnel: its management socket.
-    fn serve(
-        &self,
-        socket: &UdpSocket,
-        whole: Option<bool>,
-        id: u16,
-        peer: SocketAddr,
-        peer_id: u16,
-    ) -> Result<OwnedFd> {
+    fn serve(&self, socket: &UdpSocket, whole: Option<bool>, wanted: Wanted) -> Result<OwnedFd> {
+        let Wanted { id, peer, peer_id, patience } = wanted;
         socket.connect(peer).map_err(|error| {
             failed(format_args!("connecting the socket of tunnel {id} to {peer}"), &error)
         })?;
         if let Some(on) = whole {
             dont_fragment(socket, peer.is_ipv6(), on)?;
         }
-        let management = patiently(|| Sockets::connect(socket, peer, id, peer_id))
+        let management = patiently(patience, || Sockets::connect(socket, peer, id, peer_id))
             .map_err(|error| tunnel::refused(id, &error))?;
         let watched = self.datagrams.add(socket, id.into(), READ);
         watched.map_err(|error| failed("watching the socket of a tunnel", &error))?;
@@ -195,13 +193,17 @@ fn prepare(socket: &UdpSocket, v6: bool) -> io::Result<()> {
         },
     );
     sys::set_option(fd, level, pktinfo, 1)?;
-    // The kernel reports twice what was asked for. Less than wanted still works.
-    if sys::get_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF)? < BUFFER
-        && sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, BUFFER / 2).is_err()
-    {
-        let _ = sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER / 2);
-    }
+    set_buffer(socket, BUFFER);
     Ok(())
+}
+
+/// Sets how many bytes may wait at a socket. Less than wanted still works.
+fn set_buffer(socket: &UdpSocket, bytes: i32) {
+    let set = |name| {
+        // The kernel makes it twice what is asked for.
+        sys::set_option(socket.as_fd(), libc::SOL_SOCKET, name, bytes / 2)
+    };
+    let _ = set(libc::SO_RCVBUFFORCE).or_else(|_| set(libc::SO_RCVBUF));
 }
 
 fn dont_fragment(socket: &UdpSocket, v6: bool, on: bool) -> Result<()> {
@@ -230,12 +232,11 @@ impl Handle {
         let mut udp = Udp::new(serial, socket, local, v6).map_err(system)?;
         if let Some(peer) = udp.only {
             // The tunnel's socket could not be told from one that is connected alike.
-            let listener = udp.beside(peer, None).map_err(system)?;
+            let listener = udp.beside(&lock(&udp.inbox), peer, None).map_err(system)?;
             udp.datagrams.add(&listener, 0, READ).map_err(system)?;
             lock(&udp.inbox).drain(&udp, &udp.listener, false);
             udp.listener = listener;
             udp.v6 = peer.is_ipv6();
-            SockRef::from(&udp.listener).set_reuse_port(false).map_err(system)?;
             udp.signal(&lock(&udp.inbox));
         }
         let udp = Arc::new(udp);
@@ -277,9 +278,11 @@ impl Handle {
             return Ok(tunnel.clone());
         }
         let mut inbox = lock(&udp.inbox);
-        let sockets = udp.open(&mut inbox, config, peer, peer_id)?;
+        let id = config.tunnel_id;
+        let wanted = Wanted { id, peer, peer_id, patience: registry.patience(id) };
+        let sockets = udp.open(&mut inbox, wanted, config.local)?;
         let tunnel = Arc::new(Tunnel {
-            id: config.tunnel_id,
+            id,
             peer_id: AtomicU16::new(peer_id),
             peer,
             local: config.local,
@@ -290,8 +293,7 @@ impl Handle {
         });
         inbox.tunnels.insert(tunnel.id, tunnel.clone());
         drop(inbox);
-        let known = Known { tunnel: tunnel.clone(), born: registry.birth(), sessions: Default::default() };
-        registry.tunnels.insert(tunnel.id, known);
+        registry.add(tunnel.clone());
         Ok(tunnel)
     }
 }
@@ -370,6 +372,7 @@ pub(super) fn until<T>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::inbox::CONTROL;
     use super::*;
 
     /// Whatever the kernel says to the management socket: here it may have no PPPoL2TP.
@@ -392,10 +395,11 @@ mod tests {
             };
             let mut inbox = lock(&udp.inbox);
             send(1);
-            let socket = udp.beside(at(peer), None).expect("bound");
+            let socket = udp.beside(&inbox, at(peer), None).expect("bound");
             send(2);
             // Where it succeeds, the tunnel ends at once.
-            drop(udp.open_bound(&mut inbox, socket, 1, at(peer), 2));
+            let wanted = Wanted { id: 1, peer: at(peer), peer_id: 2, patience: Duration::ZERO };
+            drop(udp.open_bound(&mut inbox, wanted, socket));
             send(3);
             let mut numbers = vec![Vec::new(); SENDERS];
             while let Some(up) = inbox.next(&udp) {
@@ -406,15 +410,44 @@ mod tests {
         }
     }
 
-    /// SO_REUSEADDR would ask nobody who they are.
     #[test]
-    fn the_address_is_for_sockets_of_the_same_user_alone() {
+    fn what_there_is_no_room_for_waits_in_the_kernel() {
+        const MORE: usize = 40;
+        let [listener, sender] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
+        let local = listener.local_addr().expect("its address");
+        prepare(&listener, false).expect("prepared");
+        let udp = Udp::new(1, listener, local, false).expect("a handle");
+        let mut inbox = lock(&udp.inbox);
+        for number in 0..CONTROL + MORE {
+            let [high, low] = (number as u16).to_be_bytes();
+            sender.send_to(&[0xc8, 2, high, low], local).expect("sent");
+            // Odd, so that a batch would not fit in the end.
+            if number % 99 == 0 {
+                inbox.drain(&udp, &udp.listener, false);
+            }
+        }
+        inbox.drain(&udp, &udp.listener, false);
+        for number in 0..CONTROL + MORE {
+            let up = inbox.next(&udp).expect("none is lost");
+            assert_eq!(up.datagram[2..], (number as u16).to_be_bytes());
+        }
+        assert!(inbox.next(&udp).is_none());
+    }
+
+    #[test]
+    fn nobody_else_binds_the_address_of_a_tunnel() {
         let [listener, peer] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a socket"));
         let local = listener.local_addr().expect("its address");
         let udp = Udp::new(1, listener, local, false).expect("a handle");
-        let socket = udp.beside(peer.local_addr().expect("its address"), None).expect("bound");
-        let flags = |socket: SockRef<'_>| (socket.reuse_address().ok(), socket.reuse_port().ok());
-        assert_eq!(flags(SockRef::from(&udp.listener)), (Some(false), Some(false)));
-        assert_eq!(flags(SockRef::from(&socket)), (Some(false), Some(true)));
+        let socket =
+            udp.beside(&lock(&udp.inbox), peer.local_addr().expect("its address"), None).expect("bound");
+        for socket in [&udp.listener, &socket].map(SockRef::from) {
+            assert_eq!([socket.reuse_address().ok(), socket.reuse_port().ok()], [Some(false); 2]);
+        }
+        let thief = RawSocket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        thief.set_reuse_address(true).expect("set");
+        thief.set_reuse_port(true).expect("set");
+        let refused = thief.bind(&local.into()).expect_err("the port is taken");
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }
 }

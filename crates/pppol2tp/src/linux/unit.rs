@@ -24,6 +24,8 @@ use crate::{Errno, Error, Interface, Networks, Prefix, Result, Unit, UnitConfig}
 
 pub(super) const IP: u16 = 0x21;
 pub(super) const IPV6: u16 = 0x57;
+/// The other network protocols that ppp_generic takes to an interface: IPX, AppleTalk, and MPLS to one and to many.
+const OTHERS: [u16; 4] = [0x2b, 0x29, 0x281, 0x283];
 /// What a unit receives at least (RFC 1661 §6.1).
 const MRU: u16 = 1500;
 
@@ -91,6 +93,9 @@ impl Device {
         }
         // Its flags (PPPIOCSFLAGS) stay 0, as the kernel makes them: neither end compresses protocol fields,
         // TCP headers or data, and there is no multilink.
+        for protocol in OTHERS {
+            device.let_one_pass(protocol, false)?;
+        }
         device.let_pass(Networks::ALL)?;
         Ok(device)
     }
@@ -100,11 +105,12 @@ impl Device {
     }
 
     fn let_pass(&self, networks: Networks) -> Result<()> {
-        for (protocol, pass) in [(IP, networks.ipv4), (IPV6, networks.ipv6)] {
-            let doing = "setting which packets pass (PPPIOCSNPMODE)";
-            self.step(doing, |unit| ppp::set_np_mode(unit, protocol, pass))?;
-        }
-        Ok(())
+        self.let_one_pass(IP, networks.ipv4)?;
+        self.let_one_pass(IPV6, networks.ipv6)
+    }
+
+    fn let_one_pass(&self, protocol: u16, pass: bool) -> Result<()> {
+        self.step("setting which packets pass (PPPIOCSNPMODE)", |unit| ppp::set_np_mode(unit, protocol, pass))
     }
 
     /// Sets the MTU that is right on a path that carries `path`.

@@ -6,18 +6,19 @@ pub(crate) mod netns {
     use nix::mount::{MsFlags, mount};
     use nix::net::if_::if_nametoindex;
     use nix::sched::{CloneFlags, unshare};
+    use pppol2tp::linux::LinuxDriver;
     use pppol2tp::netlink::Netlink;
-    use pppol2tp::user::Mode;
+    use pppol2tp::user::{Config, Mode, UserDriver};
     use pppol2tp::{
         Driver, Errno, PassedUp, Prefix, Reason, Result, SessionIds, SharedConfig, SocketOption,
-        TunnelConfig, Unit, UnitConfig,
+        TunnelConfig, UnitConfig,
     };
     use socket2::{Domain, Protocol, Socket, Type};
 
     use crate::common::{Bed, IDS, in_netns, ipv4, message, receive, too_big, tunnel_to, udp, wire};
-    use crate::home::differ;
+    use crate::home::{differ, is_linux};
     use crate::step::FRAME;
-    use crate::units::netns::{OURS, THEIRS, framed, inner, packet, up, with_driver};
+    use crate::units::netns::{OURS, THEIRS, framed, frames_of, inner, packet, up, with_driver};
 
     /// Writes one `#[test]` per row.
     macro_rules! rows {
@@ -76,12 +77,6 @@ pub(crate) mod netns {
     /// A frame of LCP with a number.
     fn lcp(number: u16) -> Vec<u8> {
         message(&[0xc021, 0x0901, 8, number, 0], &[])
-    }
-
-    fn frames_of(unit: &dyn Unit) -> Vec<Vec<u8>> {
-        let mut buffer = [0; 100];
-        let frame = || unit.recv(&mut buffer).expect("alive").map(|len| buffer[..len].to_vec());
-        std::iter::from_fn(frame).collect()
     }
 
     fn shared_interfaces(bed: Bed<dyn Driver>) {
@@ -202,7 +197,7 @@ pub(crate) mod netns {
         differ((passed_up, received), (vec![], Some(6)), (vec![Reason::Short], None));
     }
 
-    /// The caller sees no difference: the driver waits for the kernel.
+    /// The driver waits for the kernel, but not where another one may have a tunnel's id for long.
     fn ids_of_what_was_closed(bed: Bed<dyn Driver>) {
         let Bed { mut session, mut tunnel, handle, peer, driver } = bed;
         let peer = peer.local_addr().expect("its address");
@@ -214,6 +209,15 @@ pub(crate) mod netns {
             assert!(!session.is_alive());
             session = driver.session(IDS).expect("the session's id is free");
         }
+        let other: Box<dyn Driver> = if is_linux() {
+            Box::new(LinuxDriver::probe().expect("the kernel's driver"))
+        } else {
+            Box::new(UserDriver::new(Config::default()).expect("a driver"))
+        };
+        let handle = other.attach(udp("127.0.0.1:0")).expect("attached");
+        let _own = handle.tunnel(tunnel_to(peer, 7)).expect("a tunnel");
+        let taken = errno(handle.tunnel(tunnel_to(peer, IDS.tunnel_id)));
+        differ(taken, Ok(()), Err(Errno::Exist));
     }
 
     fn network_namespace(bed: Bed<dyn Driver>) {

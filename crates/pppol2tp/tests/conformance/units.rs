@@ -62,6 +62,13 @@ pub(crate) mod netns {
         buffer[..len].to_vec()
     }
 
+    /// What waits at a unit.
+    pub(crate) fn frames_of(unit: &dyn Unit) -> Vec<Vec<u8>> {
+        let mut buffer = [0; 100];
+        let frame = || unit.recv(&mut buffer).expect("alive").map(|len| buffer[..len].to_vec());
+        std::iter::from_fn(frame).collect()
+    }
+
     pub(crate) fn inner() -> UdpSocket {
         udp("10.0.0.1:7000")
     }
@@ -132,6 +139,43 @@ pub(crate) mod netns {
                 assert_eq!(frame_of(unit), expected);
             }
             assert_eq!(bed.session.recv(&mut [0; 10]).expect_err("bound").errno(), Errno::Io);
+        });
+    }
+
+    /// A frame of each of these protocols arrives: they are counted alike, whoever gets them.
+    fn frames_arrive(bed: &Bed<dyn Driver>, protocols: &[u16]) -> Vec<Vec<u8>> {
+        let frames: Vec<_> = protocols.iter().map(|protocol| message(&[*protocol], &[0; 8])).collect();
+        frames.iter().for_each(|frame| bed.arrives(frame));
+        let count = protocols.len() as u64;
+        assert_eq!(received(bed), [("rx_packets", count), ("rx_bytes", count * (6 + 2 + 8))]);
+        frames
+    }
+
+    #[test]
+    fn section_3_2_other_network_protocols() {
+        in_home(|bed, unit| {
+            // IPX, AppleTalk, MPLS to one and to many.
+            let frames = frames_arrive(bed, &[0x2b, 0x29, 0x281, 0x283]);
+            differs("other network protocols", frames_of(unit), frames, vec![]);
+        });
+    }
+
+    #[test]
+    fn section_3_2_compressed_headers_and_fragments() {
+        in_home(|bed, unit| {
+            // Van Jacobson's, compressed and not; multilink.
+            let frames = frames_arrive(bed, &[0x2d, 0x2f, 0x3d]);
+            differs("compression and multilink", frames_of(unit), frames, vec![]);
+        });
+    }
+
+    #[test]
+    fn section_3_2_a_packet_of_the_other_ip_version() {
+        in_home(|bed, _| {
+            bed.arrives(&framed(&[0, 0x57], &packet(b"IPv4 as IPv6")));
+            let delivered = [("rx_packets", 1), ("rx_bytes", 6 + 2 + 28 + 12)];
+            let dropped = [&delivered[..], &[("rx_errors", 1), ("rx_bad_inner", 1)]].concat();
+            differs("inner version", received(bed), dropped, delivered.into());
         });
     }
 

@@ -1,12 +1,12 @@
 //! One listener, many tunnels: nothing is lost, and all comes from and goes to the right address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use nix::unistd::{Uid, setfsuid};
-use pppol2tp::{Driver, Errno, PassedUp, Reason, SessionIds, TunnelConfig, UdpHandle};
+use pppol2tp::{Driver, Errno, PassedUp, Reason, SessionIds, TunnelConfig, TunnelSocket, UdpHandle};
 use socket2::{Domain, Type};
 
 use crate::bed::*;
@@ -18,6 +18,7 @@ tests! {
     keeps_its_port_to_itself
     keeps_its_port_from_other_users
     loses_nothing_while_tunnels_are_made
+    keeps_little_for_one_peer
     receives_for_its_tunnels
     hears_a_peer_after_its_tunnel
     gives_what_waits_at_a_tunnel_that_ends
@@ -38,11 +39,31 @@ fn next(handle: &dyn UdpHandle) -> PassedUp {
     handle.recv_timeout(PATIENCE).expect("something")
 }
 
+/// Another program of the same user asks for the port, whichever sockets there are: those of the oldest tunnels
+/// go first, and those of the newest.
 fn keeps_its_port_to_itself() {
-    let (end, _peer) = raw();
-    let thief = socket2::Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
-    thief.set_reuse_address(true).expect("set");
-    thief.bind(&end.local().into()).expect_err("the port is taken");
+    let handle = driver().attach(udp("127.0.0.1:0")).expect("attached");
+    let to = handle.local_addr().expect("its address");
+    let is_refused = || {
+        let thief = socket2::Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        thief.set_reuse_address(true).expect("set");
+        thief.set_reuse_port(true).expect("set");
+        let refused = thief.bind(&to.into()).expect_err("the port is taken");
+        assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
+    };
+    let peers: Vec<_> = (0..30).map(|_| udp("127.0.0.1:0")).collect();
+    let make = |(id, peer): (u16, &UdpSocket)| {
+        let tunnel = handle.tunnel(tunnel_to(at(peer), id)).expect("a tunnel");
+        is_refused();
+        tunnel
+    };
+    let mut tunnels: VecDeque<_> = (1..).zip(&peers).map(make).collect();
+    while let Some(oldest) = tunnels.pop_front() {
+        oldest.delete();
+        is_refused();
+        tunnels.pop_back().into_iter().for_each(TunnelSocket::delete);
+        is_refused();
+    }
 }
 
 /// While 200 tunnels are made, another user asks for the port.
@@ -76,6 +97,16 @@ fn keeps_its_port_from_other_users() {
         thief.join().expect("it was refused");
         drop(tunnels);
     });
+}
+
+/// Thousands of tunnels shall not keep gigabytes of what a peer sends at once.
+fn keeps_little_for_one_peer() {
+    const SENT: usize = 3000;
+    let (end, peer) = raw();
+    (0..SENT).for_each(|_| drop(peer.send_to(&hello(1), end.local()).expect("sent")));
+    next(&*end.handle);
+    let kept = std::iter::from_fn(|| end.handle.recv()).count();
+    assert!(kept < SENT / 3, "{kept} of {SENT}");
 }
 
 /// While 150 tunnels are made, 200 sockets send numbered messages, 150 of which are the tunnels' peers.

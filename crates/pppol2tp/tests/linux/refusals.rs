@@ -1,14 +1,18 @@
 //! What is refused, by whom, and in which words.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use pppol2tp::linux::LinuxDriver;
 use pppol2tp::user::Config;
-use pppol2tp::{Driver, Errno, Error, Interface, SessionIds, SharedConfig, TunnelConfig, UnitConfig};
+use pppol2tp::{Driver, Errno, Error, Interface, Prefix, SessionIds, SharedConfig, TunnelConfig, UnitConfig};
 
 use crate::bed::*;
 use crate::common::{tunnel_to, udp};
 use crate::tests;
+
+/// How long a driver waits for an id of its own that is free soon.
+const CLOSING: Duration = Duration::from_millis(200);
 
 tests! {
     nothing_where_the_driver_works
@@ -20,6 +24,7 @@ tests! {
     a_peer_of_another_family
     another_peer_of_a_tunnel
     what_only_the_user_home_has
+    more_sources_than_a_filter_holds
     names_of_interfaces
 }
 
@@ -69,9 +74,14 @@ fn ids_of_another_process() {
     let other = driver();
     let handle = other.attach(udp("127.0.0.1:0")).expect("attached");
     let peer = peer.local_addr().expect("its address");
-    refused(handle.tunnel(tunnel_to(peer, 1)), Errno::Exist, "take another");
+    let _own = handle.tunnel(tunnel_to(peer, 7)).expect("another id");
+    // Who has a tunnel that would wait too is told at once: nobody knows when another process ends its own.
+    let begin = Instant::now();
+    for _ in 0..20 {
+        refused(handle.tunnel(tunnel_to(peer, 1)), Errno::Exist, "take another");
+    }
+    assert!(begin.elapsed() < 20 * CLOSING);
     refused(other.session(SessionIds { session_id: 11, ..end.session.ids() }), Errno::NoEnt, "no tunnel");
-    handle.tunnel(tunnel_to(peer, 7)).expect("another id");
     assert_eq!(end.session.send(&lcp(1)), Ok(()));
 }
 
@@ -114,6 +124,18 @@ fn what_only_the_user_home_has() {
     refused(end.handle.tunnel(zero), Errno::OpNotSupp, "driver = \"user\"");
     // Nobody lowers the MSS: that is said, and the unit is made.
     end.session.unit(UnitConfig { mss_clamp: true, ..UnitConfig::default() }).expect("a unit");
+}
+
+fn more_sources_than_a_filter_holds() {
+    let (end, _peer) = raw();
+    let address = |n: u32| std::net::IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+    let unit = |count| {
+        let sources = (0..count).map(|n| Prefix::host(address(n))).collect();
+        end.session.unit(UnitConfig { sources, ..UnitConfig::default() })
+    };
+    drop(unit(1000).expect("as many as docs/driver.md says"));
+    refused(unit(1100), Errno::Inval, "use fewer");
+    assert_eq!(interfaces(), [""; 0]);
 }
 
 fn names_of_interfaces() {

@@ -2,10 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::thread;
 
+use nix::sys::socket::{LinkAddr, recvfrom};
 use pppol2tp::data::stats::{Rx, Tx};
 use pppol2tp::{Driver, Errno, Prefix, SocketOption, UnitConfig};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::bed::*;
 use crate::common::{PATIENCE, ipv4, message, receive, udp, wire};
@@ -21,6 +24,7 @@ tests! {
     give_the_session_back
     have_the_mtu_of_the_path
     drop_what_comes_from_other_sources
+    take_no_network_protocol_but_ipv4_and_ipv6
     keep_the_last_32_frames
     one_at_a_time
     a_dead_one_is_told_of
@@ -242,6 +246,35 @@ fn drop_what_comes_from_other_sources() {
     // Nothing is in the way of what we send.
     echo.send_to(&[1], "10.8.0.2:7").expect("sent");
     assert_eq!(wire(&peer)[..10], message(&[2, 2, 20, 0xff03, 0x21], &[])[..]);
+}
+
+/// Whoever listens to the interface sees the IPv4 packet first, which comes last.
+fn take_no_network_protocol_but_ipv4_and_ipv6() {
+    const IPX: u16 = 0x2b;
+    const APPLE_TALK: u16 = 0x29;
+    const MPLS: [u16; 2] = [0x281, 0x283];
+    for sources in [vec![], vec![Prefix::host([10, 8, 0, 2].into())]] {
+        let (end, peer) = raw();
+        let unit = end.session.unit(UnitConfig { sources, ..UnitConfig::default() }).expect("a unit");
+        unit.set_up(true).expect("up");
+        let all = Protocol::from(i32::from((libc::ETH_P_ALL as u16).to_be()));
+        let tap = Socket::new(Domain::PACKET, Type::DGRAM, Some(all)).expect("a socket");
+        tap.set_read_timeout(Some(PATIENCE)).expect("set");
+        let at = |host| SocketAddrV4::new([10, 8, 0, host].into(), 7);
+        let packet = ipv4(at(2), at(1), &[1]);
+        for protocol in [IPX, APPLE_TALK, MPLS[0], MPLS[1], 0x21] {
+            peer.send_to(&message(&[2, 1, 10, 0xff03, protocol], &packet), end.local()).expect("sent");
+        }
+        let received = loop {
+            let (_, from) = recvfrom::<LinkAddr>(tap.as_raw_fd(), &mut [0; 2000]).expect("a packet");
+            let from = from.expect("of an interface");
+            if from.ifindex() == unit.index() as usize && from.pkttype() != libc::PACKET_OUTGOING {
+                break from.protocol();
+            }
+        };
+        assert_eq!(u16::from_be(received), libc::ETH_P_IP as u16);
+        assert_eq!(unit.recv(&mut [0; 100]), Ok(None));
+    }
 }
 
 fn keep_the_last_32_frames() {
