@@ -301,7 +301,7 @@ fn ipv6(ppp: &str) {
         "n=0; until test -n \"$({show})\"; do n=$((n + 1)); test $n -lt 300 || exit 1; sleep 0.1; done"
     );
     let shown = caller.run(&format!("{wait}; {show}")).expect("an address of the prefix");
-    let global = shown.split_whitespace().find_map(|word| word.strip_suffix("/64")).expect("its address");
+    let global = shown.split_whitespace().find_map(|word| word.strip_suffix("/128")).expect("its address");
     assert!(global.starts_with("2001:db8:"), "{shown}");
     called.run(&format!("{ping} {global}")).expect("echoes");
     client.stop().expect("a good end");
