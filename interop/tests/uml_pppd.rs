@@ -248,7 +248,10 @@ fn user_space_calls_guest(ppp: &str, outer: Outer) {
 fn daemons_are_killed(ppp: &str) {
     let lan = Lan::new().expect("a network");
     let [caller, called] = [2, 3].map(|host| guest(&lan, host));
-    let server = GuestDaemon::serve(&called, &serve("linux", called.address, ppp)).expect("a server");
+    // The survivor is impatient. Whose daemon is killed has pppd's patience, which is minutes.
+    let patient = |configuration: String| configuration.replace(ECHO, "");
+    let configuration = patient(serve("linux", called.address, ppp));
+    let server = GuestDaemon::serve(&called, &configuration).expect("a server");
     let client = GuestDaemon::connect(&caller, &connect("linux", called.address, ppp)).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
@@ -257,7 +260,8 @@ fn daemons_are_killed(ppp: &str) {
     nothing_left(&called).expect("all is gone");
     client.ends(Code::Lost).expect("it notices");
     let server = GuestDaemon::serve(&called, &serve("linux", called.address, ppp)).expect("a server");
-    let client = GuestDaemon::connect(&caller, &connect("linux", called.address, ppp)).expect("a client");
+    let configuration = patient(connect("linux", called.address, ppp));
+    let client = GuestDaemon::connect(&caller, &configuration).expect("a client");
     up(|wanted| server.told(wanted), INNER).expect("the same address is free");
     client.signal("KILL").expect("it runs");
     nothing_left(&caller).expect("all is gone");

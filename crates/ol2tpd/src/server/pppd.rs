@@ -14,7 +14,8 @@
 //! | 1 | options that nobody else may see: name and password, in a file in memory |
 //! | 2 | what it says, for our log |
 //!
-//! When this process dies, the kernel's tunnels go with it, and pppd hangs up.
+//! When this process dies, the kernel's tunnels go with it; but pppd has a copy of its session socket, and so keeps its
+//! channel: it would notice by its echo requests alone. The kernel tells it to end (PR_SET_PDEATHSIG).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -229,6 +230,8 @@ impl Pppds {
         let child = command.spawn().doing(doing)?;
         let said = pipe::Receiver::from_owned_fd(reader.into()).doing(doing)?;
         let (goes_on, stop) = oneshot::channel();
+        // This is the process's first thread, as the reactor's is.
+        pppol2tp::end_with_thread(command.as_std_mut());
         let (told, session) = (self.told.clone(), session.serial);
         // A daemon that has ended does not want to know.
         let tell = move |what| drop(told.send(Told { session, what }));
