@@ -9,7 +9,7 @@
 mod guests;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use guests::*;
 use interop::PATIENCE;
@@ -489,4 +489,30 @@ fn uml_pppd_tells_accms() {
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
     client.stop().expect("a good end");
     server.stop().expect("a good end");
+}
+
+#[test]
+fn uml_pppd_leaves_hosts_of_our_network_where_they_are() {
+    let lan = Lan::new().expect("a network");
+    let caller = guest(&lan, 2);
+    // 192.0.2.0/24 is the network between both ends, the server's own address in it one of them.
+    for remote in [Ipv4Addr::new(192, 0, 2, 53), HERE] {
+        let configuration = serve("user", HERE, OWN).replace(&INNER.0.to_string(), &remote.to_string());
+        let server = Daemon::serve(&lan.here, &configuration).expect("a server");
+        let client = GuestDaemon::connect(&caller, &connect("linux", HERE, PPPD)).expect("a client");
+        up(|wanted| client.told(wanted), (INNER.1, remote)).expect("the client is told");
+        let way = caller.run(&format!("ip route get {remote}")).expect("a way");
+        assert!(way.contains(" dev vec0 "), "{way}");
+        // An interface that comes up has its routes again.
+        caller.run("ip link set ppp0 down && ip link set ppp0 up").expect("its route is back");
+        let why = down(|wanted| client.told(wanted)).expect("the call ends");
+        assert_eq!(
+            why,
+            format!("{remote}, which the server calls its own, was routed into the tunnel once more")
+        );
+        client.ends(Code::Local).expect("its end");
+        let way = caller.run(&format!("ip route get {remote}; ip route show proto 115")).expect("a way");
+        assert!(way.contains(" dev vec0 ") && !way.contains("unreachable"), "{way}");
+        server.stop().expect("a good end");
+    }
 }

@@ -45,7 +45,7 @@ use self::events::{Events, LinkInfo};
 use self::logins::Logins;
 use super::Reactor;
 use super::ending::Ending;
-use super::network;
+use super::network::{self, Way};
 use super::sessions::{Key, Session};
 use super::tunnels::text;
 use crate::accounts::TerminateCause;
@@ -78,6 +78,8 @@ pub(super) struct Pppd {
     goes_on: Option<oneshot::Sender<()>>,
     /// Index of its interface, once that is there.
     index: Option<u32>,
+    /// The way of a tunnel of ours, kept since before it was started, until its network is up.
+    pub(super) way: Option<Way>,
 }
 
 impl Pppd {
@@ -216,6 +218,7 @@ impl Pppds {
         settings: &config::Pppd,
         session: &Session,
         offer: &ppp::config::Network,
+        way: Option<Way>,
     ) -> Result<Pppd> {
         let socket = session.socket.as_ref().and_then(|socket| socket.descriptor());
         let socket = socket.ok_or_else(|| Error::Gone("the kernel's session has gone".into()))?;
@@ -227,17 +230,17 @@ impl Pppds {
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
         command.stdin(socket).stdout(secrets(session).doing(doing)?).stderr(writer).process_group(0);
         descriptors::as_begun(&mut command);
+        // This is the process's first thread, as the reactor's is.
+        pppol2tp::end_with_thread(command.as_std_mut());
         let child = command.spawn().doing(doing)?;
         let said = pipe::Receiver::from_owned_fd(reader.into()).doing(doing)?;
         let (goes_on, stop) = oneshot::channel();
-        // This is the process's first thread, as the reactor's is.
-        pppol2tp::end_with_thread(command.as_std_mut());
         let (told, session) = (self.told.clone(), session.serial);
         // A daemon that has ended does not want to know.
         let tell = move |what| drop(told.send(Told { session, what }));
         while self.tasks.try_join_next().is_some() {}
         self.tasks.spawn(run(child, said, stop, tell));
-        Ok(Pppd { goes_on: Some(goes_on), index: None })
+        Ok(Pppd { goes_on: Some(goes_on), index: None, way })
     }
 }
 
@@ -352,7 +355,12 @@ impl Reactor<'_> {
                 return self.no_address(now, key, &error);
             }
         };
-        match self.pppds.start(settings, session, &offer) {
+        // pppd routes what the server calls its own into the tunnel, and tells afterwards.
+        let way = match session.dial {
+            Some(_) => network::protect(&self.netlink, peer).map(Some),
+            None => Ok(None),
+        };
+        match way.and_then(|way| self.pppds.start(settings, session, &offer, way)) {
             Ok(pppd) => session.pppd = Some(pppd),
             Err(error) => {
                 self.pppds.logins.end(serial);
@@ -430,6 +438,11 @@ impl Reactor<'_> {
 
     /// Takes note of the addresses that a session's interface has got or lost.
     fn compare_addresses(&mut self, now: Instant, key: Key, all: &ByInterface) {
+        let up = self.sessions.get(&key).and_then(|session| session.up.as_ref());
+        if let Some(Err(error)) = up.map(|up| up.stays_out(&self.netlink)) {
+            self.fails_here(now, key, "the interface cannot be set up", &error);
+            return self.pump(now);
+        }
         let Some(mut session) = self.sessions.remove(&key) else { return };
         // What goes with the session's end has its reason there.
         let goes_on = session.pppd.as_ref().filter(|pppd| pppd.goes_on.is_some());
