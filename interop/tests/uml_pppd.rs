@@ -516,3 +516,29 @@ fn uml_pppd_leaves_hosts_of_our_network_where_they_are() {
         server.stop().expect("a good end");
     }
 }
+
+#[test]
+fn uml_pppd_has_the_interface_of_the_one_before() {
+    let lan = Lan::new().expect("a network");
+    let caller = guest(&lan, 2);
+    let server = Daemon::serve(&lan.here, &serve("user", HERE, OWN)).expect("a server");
+    let configuration = connect("linux", HERE, PPPD) + "interface-name = \"office\"\npersist = true\n";
+    let client = GuestDaemon::connect(&caller, &configuration).expect("a client");
+    up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
+    let mark = client.mark();
+    // The call ends without a goodbye of its link: the client's pppd goes on for a while.
+    lan.here.run("ip link delete ppp0").expect("it is there");
+    let mut failures = Vec::new();
+    let again = |notice: &Notice| match notice {
+        Notice::Failed { why, .. } => {
+            failures.push(why.clone());
+            None
+        }
+        Notice::SessionUp { interface, .. } => Some(interface.clone()),
+        _ => None,
+    };
+    assert_eq!(client.told_from(mark, again).expect("it comes again"), "office");
+    assert!(failures.iter().all(|why| !why.contains("pppd")), "{failures:?}");
+    client.stop().expect("a good end");
+    server.stop().expect("a good end");
+}

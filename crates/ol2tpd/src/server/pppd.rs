@@ -5,7 +5,7 @@
 //!                      ├─► openl2tp.so tells ACCMs ────────────► SLI
 //!                      └─► ended: its exit code ─────────────────► CDN, end_session
 //!  close_link ─► SIGTERM, it says goodbye, ─► ended
-//!  end_session ─► SIGTERM, and SIGKILL after PATIENCE
+//!  end_session ─► SIGTERM, and SIGKILL after PATIENCE ─► dial_pppd_ended
 //! ```
 //!
 //! | its descriptor | what |
@@ -31,6 +31,7 @@ use l2tp_control::{Cause, Instant};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::Signal;
 use pppol2tp::netlink::{Netlink, Notice, Notices};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -64,18 +65,25 @@ mod logins;
 
 /// How long pppd may take to end: its goodbye is sent again after 3 s, and it waits for its scripts.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may go on after a call that ends while it proves who we are: the answer may lie in its queue.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long interfaces are not looked at again: each session's coming makes several changes, each look is at all.
 const LOOKS: Duration = Duration::from_millis(50);
 /// How long its last words may take once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// What it writes when the peer does not accept our name and password. Its exit code says so, too, unless a signal has
+/// ended it.
+const DENIED: [&str; 3] =
+    ["CHAP authentication failed", "PAP authentication failed", "EAP: peer reports authentication failure"];
 
 /// What stands behind the user's name in its log.
 const METHOD: &[u8] = b" authenticated with ";
 
 /// The pppd of a session. It is ended when this value is dropped.
 pub(super) struct Pppd {
-    /// Dropped, it has pppd end.
-    goes_on: Option<oneshot::Sender<()>>,
+    /// Dropped, it has pppd end now; told a time, after that.
+    goes_on: Option<oneshot::Sender<Duration>>,
     /// Index of its interface, once that is there.
     index: Option<u32>,
     /// The way of a tunnel of ours, kept since before it was started, until its network is up.
@@ -88,9 +96,13 @@ impl Pppd {
         self.goes_on = None;
     }
 
-    /// Its call has ended, and so it ends. Until it has, nothing is routed to its interface: who has its
-    /// address next may be here sooner.
-    pub(super) fn end(self, netlink: &Netlink) {
+    /// Its call has ended, and so it ends, when it has heard what came before if that matters. Until it has, nothing
+    /// is routed to its interface: who has its address next may be here sooner.
+    pub(super) fn end(self, netlink: &Netlink, hears: bool) {
+        if let Some(goes_on) = self.goes_on.filter(|_| hears) {
+            // It may have ended.
+            let _ = goes_on.send(ANSWER);
+        }
         if let Some(index) = self.index {
             // It may have gone.
             let _ = netlink.set_up(index, false);
@@ -116,8 +128,7 @@ enum What {
     User(Box<[u8]>),
     Ended {
         status: io::Result<ExitStatus>,
-        /// The last line that it wrote, but for its usage.
-        last: String,
+        said: Said,
     },
 }
 
@@ -255,15 +266,24 @@ fn secrets(session: &Session) -> io::Result<File> {
 }
 
 /// Sees to a pppd until it has ended.
-async fn run(mut child: Child, pipe: pipe::Receiver, mut stop: oneshot::Receiver<()>, tell: impl Fn(What)) {
+async fn run(
+    mut child: Child,
+    pipe: pipe::Receiver,
+    mut stop: oneshot::Receiver<Duration>,
+    tell: impl Fn(What),
+) {
     let group = Group::of(&child);
     let mut lines = BufReader::new(pipe).split(b'\n');
     let (mut said, mut open) = (Said::default(), true);
-    let mut until = None;
+    let mut stopped = false;
+    let mut next: Option<(tokio::time::Instant, Signal)> = None;
     let status = loop {
-        let late = async {
-            match until {
-                Some(until) => sleep_until(until).await,
+        let signal = async {
+            match next {
+                Some((at, signal)) => {
+                    sleep_until(at).await;
+                    signal
+                }
                 None => pending().await,
             }
         };
@@ -273,14 +293,17 @@ async fn run(mut child: Child, pipe: pipe::Receiver, mut stop: oneshot::Receiver
                 Ok(None) | Err(_) => open = false,
             },
             status = child.wait() => break status,
-            _ = &mut stop, if until.is_none() => {
-                until = Some(tokio::time::Instant::now() + PATIENCE);
-                group.signal(nix::sys::signal::Signal::SIGTERM);
+            after = &mut stop, if !stopped => {
+                stopped = true;
+                next = Some((tokio::time::Instant::now() + after.unwrap_or_default(), Signal::SIGTERM));
             }
-            () = late => {
-                warn!("pppd goes on after {PATIENCE:?}: killed");
-                group.signal(nix::sys::signal::Signal::SIGKILL);
-                break child.wait().await;
+            signal = signal => {
+                group.signal(signal);
+                if signal == Signal::SIGKILL {
+                    warn!("pppd goes on after {PATIENCE:?}: killed");
+                    break child.wait().await;
+                }
+                next = Some((tokio::time::Instant::now() + PATIENCE, Signal::SIGKILL));
             }
         }
     };
@@ -292,14 +315,17 @@ async fn run(mut child: Child, pipe: pipe::Receiver, mut stop: oneshot::Receiver
     };
     // Its scripts may hold the pipe open.
     let _ = timeout(LAST_WORDS, rest).await;
-    tell(What::Ended { status, last: said.last });
+    tell(What::Ended { status, said });
 }
 
 /// What a pppd has said.
 #[derive(Default)]
 struct Said {
+    /// The last line, but for its usage.
     last: String,
     usage: bool,
+    /// The peer has not accepted our name and password.
+    denied: bool,
 }
 
 impl Said {
@@ -308,6 +334,7 @@ impl Said {
         let user = user(line);
         let line = text(line);
         debug!(target: "pppd", "{line}");
+        self.denied |= DENIED.iter().any(|start| line.starts_with(start));
         // Behind an option that it does not know comes what it knows.
         self.usage |= ["ppp v", "pppd version", "Usage:"].iter().any(|start| line.starts_with(start));
         if !self.usage && !line.trim().is_empty() {
@@ -379,14 +406,19 @@ impl Reactor<'_> {
             self.pppds.logins.end(told.session);
         }
         let session = self.sessions.get_mut(&key).filter(|session| session.serial == told.session);
-        // The call may have ended before.
-        let Some(session) = session else { return };
-        match told.what {
-            What::User(user) => session.user = Some(user),
-            What::Ended { status, last } => {
-                session.pppd = None;
-                let (cause, ending) = exit::ending(&status, &last);
-                self.hang_up_because(now, key, cause, ending);
+        match (told.what, session) {
+            (What::User(user), Some(session)) => session.user = Some(user),
+            (What::User(_), None) => {}
+            (What::Ended { status, said }, session) => {
+                let (cause, ending) = exit::ending(&status, &said);
+                match session {
+                    Some(session) => {
+                        session.pppd = None;
+                        self.hang_up_because(now, key, cause, ending);
+                    }
+                    // The call has ended before.
+                    None => self.dial_pppd_ended(now, told.session, ending),
+                }
                 self.pump(now);
             }
         }
@@ -550,7 +582,9 @@ mod tests {
         for (line, user) in rows {
             assert_eq!(said.hear(line.as_bytes()).as_deref(), user, "{line}");
         }
-        assert_eq!(said.last, "Peer is gone");
+        assert_eq!((&*said.last, said.denied), ("Peer is gone", false));
+        said.hear(b"CHAP authentication failed: E=691 R=0");
+        assert!(said.denied);
         for line in ["pppd: unrecognized option 'nonsense'", "pppd version 2.5.2", "Usage: pppd"] {
             assert_eq!(said.hear(line.as_bytes()), None);
         }
