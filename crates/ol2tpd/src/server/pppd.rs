@@ -202,7 +202,7 @@ impl Pppds {
         }
         if self.changes.is_none() {
             let doing = || "watching interfaces".to_owned();
-            let notices = Notices::open().doing(doing)?;
+            let notices = Notices::of_interfaces().doing(doing)?;
             let ready = readable(notices.as_fd().try_clone_to_owned().doing(doing)?)?;
             self.changes = Some((notices, ready));
         }
@@ -310,7 +310,7 @@ async fn run(
     group.release();
     let rest = async {
         while open && let Ok(Some(line)) = lines.next_segment().await {
-            said.hear(&line);
+            said.hear(&line).into_iter().for_each(|user| tell(What::User(user)));
         }
     };
     // Its scripts may hold the pipe open.

@@ -47,7 +47,9 @@ pub(super) fn of(session: &Session, offer: &Network) -> Vec<String> {
 fn words(profile: &Profile, client: bool, tunnel: u16, session: u16, offer: &Network) -> Vec<String> {
     let ppp = &profile.ppp;
     let mut words = Words(Vec::new());
-    words.say("nodetach nopersist nodefaultroute logfd 2 plugin pppol2tp.so pppol2tp 0");
+    // /etc/ppp/options may say otherwise, and what is given here counts more.
+    words.say("nodetach nopersist nodefaultroute nodefaultroute6 hide-password logfd 2");
+    words.say("plugin pppol2tp.so pppol2tp 0");
     words.option("pppol2tp_tunnel_id", tunnel);
     words.option("pppol2tp_session_id", session);
     words.flag(!client, "pppol2tp_lns_mode");
@@ -169,8 +171,8 @@ mod tests {
         };
         let words = words(&profile, false, 1, 2, &Network { ipv4: Some(ipv4), ipv6: None }).join(" ");
         for expected in [
-            "nodetach nopersist nodefaultroute logfd 2 plugin pppol2tp.so pppol2tp 0 pppol2tp_tunnel_id 1 \
-             pppol2tp_session_id 2 pppol2tp_lns_mode pppol2tp_send_seq ipparam a mru 1400 mtu 1400",
+            "nodetach nopersist nodefaultroute nodefaultroute6 hide-password logfd 2 plugin pppol2tp.so \
+             pppol2tp 0 pppol2tp_tunnel_id 1 pppol2tp_session_id 2 pppol2tp_lns_mode pppol2tp_send_seq ipparam a mru 1400 mtu 1400",
             " auth name ",
             " require-chap require-mschap-v2 10.9.0.1:10.9.0.2 ms-dns 10.9.0.3 noipv6 maxconnect 2",
         ] {
