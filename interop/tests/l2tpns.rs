@@ -89,7 +89,7 @@ fn l2tpns_refuses_a_wrong_password() {
     }
 }
 
-/// It ends the call at once, and says no cause: pppd alone has heard why.
+/// It ends the call without a word, by PPP or in the call's end: pppd alone knows what it waited for.
 #[test]
 fn l2tpns_refuses_a_wrong_password_of_pppd() {
     let (lan, server) = bed();

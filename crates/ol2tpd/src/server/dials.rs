@@ -60,7 +60,7 @@ enum State {
     Opening(TunnelId),
     Open(TunnelId),
     /// The session with this serial number has ended for this reason, but its pppd has not.
-    Ending(u64, Failed, String),
+    Ending(u64, Box<Ending>),
     Waiting(Instant),
     Finished(Outcome),
 }
@@ -355,21 +355,25 @@ impl Reactor<'_> {
         // A limit of ours is no failure, unless the connection is to persist.
         entry.wanted &= !limits.contains(&ending.cause) || entry.config.persist.is_some();
         match pppd {
-            Some(session) => entry.state = State::Ending(session, failure, ending.why.clone()),
+            Some(session) => {
+                entry.state = State::Ending(session, Box::new(Ending { failure, ..ending.clone() }))
+            }
             None => self.dial_failed(now, dial, failure, ending.why.clone()),
         }
     }
 
     /// The pppd of a session has ended. If the call ended before, only pppd knows that it was for the password.
-    pub(super) fn dial_pppd_ended(&mut self, now: Instant, session: u64, its: Ending) {
+    /// `proving`: it waited for the peer's verdict.
+    pub(super) fn dial_pppd_ended(&mut self, now: Instant, session: u64, its: Ending, proving: bool) {
         let ended = |entry: &Entry| matches!(entry.state, State::Ending(ended, ..) if ended == session);
         let Some(dial) = self.dials.entries.iter().position(ended) else { return };
-        let State::Ending(_, failure, why) = &self.dials.entries[dial].state else { return };
-        let (failure, why) = match its.failure {
-            Failed::Password => (its.failure, its.why),
-            _ => (*failure, why.clone()),
+        let State::Ending(_, call) = &self.dials.entries[dial].state else { return };
+        let ending = match (its.failure, call.failure) {
+            (Failed::Password, _) => its,
+            (_, Failed::Refused) if proving => call.clone().while_authenticating(),
+            _ => (**call).clone(),
         };
-        self.dial_failed(now, dial, failure, why);
+        self.dial_failed(now, dial, ending.failure, ending.why);
     }
 
     /// A step failed, or the connection was lost: waits for the next try, or gives up.

@@ -77,6 +77,16 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 const DENIED: [&str; 3] =
     ["CHAP authentication failed", "PAP authentication failed", "EAP: peer reports authentication failure"];
 
+/// What it writes of packets by which we prove who we are, and of the peer's consent.
+const PROOFS: [(&str, bool); 6] = [
+    ("sent [CHAP Response ", true),
+    ("sent [EAP Response ", true),
+    ("sent [PAP AuthReq ", true),
+    ("rcvd [CHAP Success ", false),
+    ("rcvd [EAP Success ", false),
+    ("rcvd [PAP AuthAck ", false),
+];
+
 /// What stands behind the user's name in its log.
 const METHOD: &[u8] = b" authenticated with ";
 
@@ -321,11 +331,13 @@ async fn run(
 /// What a pppd has said.
 #[derive(Default)]
 struct Said {
-    /// The last line, but for its usage.
+    /// The last line, but for its usage and packets.
     last: String,
     usage: bool,
     /// The peer has not accepted our name and password.
     denied: bool,
+    /// It has been sent them, and has not said yet what it thinks of them.
+    proving: bool,
 }
 
 impl Said {
@@ -335,9 +347,13 @@ impl Said {
         let line = text(line);
         debug!(target: "pppd", "{line}");
         self.denied |= DENIED.iter().any(|start| line.starts_with(start));
+        let packet = line.starts_with("sent [") || line.starts_with("rcvd [");
+        if let Some((_, proves)) = PROOFS.iter().find(|(start, _)| line.starts_with(start)) {
+            self.proving = *proves;
+        }
         // Behind an option that it does not know comes what it knows.
         self.usage |= ["ppp v", "pppd version", "Usage:"].iter().any(|start| line.starts_with(start));
-        if !self.usage && !line.trim().is_empty() {
+        if !self.usage && !packet && !line.trim().is_empty() {
             self.last = line;
         }
         user
@@ -417,7 +433,7 @@ impl Reactor<'_> {
                         self.hang_up_because(now, key, cause, ending);
                     }
                     // The call has ended before.
-                    None => self.dial_pppd_ended(now, told.session, ending),
+                    None => self.dial_pppd_ended(now, told.session, ending, said.proving),
                 }
                 self.pump(now);
             }
@@ -585,6 +601,16 @@ mod tests {
         assert_eq!((&*said.last, said.denied), ("Peer is gone", false));
         said.hear(b"CHAP authentication failed: E=691 R=0");
         assert!(said.denied);
+        for (line, proving) in [
+            ("rcvd [CHAP Challenge id=0x1 <00>, name = \"lns\"]", false),
+            ("sent [CHAP Response id=0x1 <00>, name = \"alice\"]", true),
+            ("rcvd [LCP EchoRep id=0x0 magic=0x1]", true),
+            ("rcvd [CHAP Success id=0x1 \"\"]", false),
+        ] {
+            said.hear(line.as_bytes());
+            assert_eq!(said.proving, proving, "{line}");
+            assert!(said.last.starts_with("CHAP authentication failed"), "{}", said.last);
+        }
         for line in ["pppd: unrecognized option 'nonsense'", "pppd version 2.5.2", "Usage: pppd"] {
             assert_eq!(said.hear(line.as_bytes()), None);
         }

@@ -89,7 +89,8 @@ fn words(profile: &Profile, client: bool, tunnel: u16, session: u16, offer: &Net
 fn authentication(words: &mut Words, profile: &Profile, client: bool) {
     let ppp = &profile.ppp;
     if client {
-        words.say("noauth file /proc/self/fd/1");
+        // It tells of packets: that it has sent our password it says in no other way.
+        words.say("debug noauth file /proc/self/fd/1");
     } else {
         words.say(if ppp.require.is_empty() { "noauth" } else { "auth" });
         words.option("name", &ppp.name);
@@ -197,7 +198,7 @@ mod tests {
         let profile = &settings.connect[0].profile;
         let offer = Network { ipv4: Some(ppp::config::Ipv4::default()), ipv6: Some(Default::default()) };
         let words = words(profile, true, 1, 2, &offer).join(" ");
-        let expected = " noauth file /proc/self/fd/1 refuse-pap refuse-mschap refuse-mschap-v2 refuse-eap noipdefault \
+        let expected = " debug noauth file /proc/self/fd/1 refuse-pap refuse-mschap refuse-mschap-v2 refuse-eap noipdefault \
                         +ipv6 ifname office";
         assert!(words.contains(expected), "{words}");
         assert!(!words.contains("sesame") && !words.contains("lns_mode"), "{words}");
