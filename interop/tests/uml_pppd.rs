@@ -542,3 +542,53 @@ fn uml_pppd_has_the_interface_of_the_one_before() {
     client.stop().expect("a good end");
     server.stop().expect("a good end");
 }
+
+#[test]
+fn uml_pppd_has_debians_options_and_scripts() {
+    let lan = Lan::new().expect("a network");
+    let guests = [2, 3].map(|host| guest(&lan, host));
+    for guest in &guests {
+        // What the distribution has there lies beneath the guest's own.
+        let below = "mkdir /run/below && mount --bind / /run/below && cp -r /run/below/etc/ppp/* /etc/ppp";
+        let lock = guest.run(&format!("{below} && sed -n /^lock$/p /etc/ppp/options"));
+        assert_eq!(lock.expect("Debian's files").trim(), "lock");
+        let script = "#!/bin/sh\necho ${0%.d/*} $PPP_IFACE $PPP_LOCAL $PPP_REMOTE $PPP_IPPARAM >>/run/told\n";
+        let script = guest.file("told", script).expect("a file");
+        let install = format!("install -m 755 {script} /etc/ppp/$on.d/told");
+        guest
+            .run(&format!("for on in ip-up ip-down ipv6-up ipv6-down; do {install}; done"))
+            .expect("scripts");
+    }
+    let [caller, called] = &guests;
+    let six = |configuration: String| configuration.replace("ipv6 = false\n", "");
+    let pool = "[ipv6-pool.six]\nprefix = \"2001:db8::/48\"\n[peer.any]\nipv6-pool = \"six\"\n";
+    let configuration = six(serve("linux", called.address, PPPD)).replace("[peer.any]\n", pool);
+    let server = GuestDaemon::serve(called, &configuration).expect("a server");
+    let client =
+        GuestDaemon::connect(caller, &six(connect("linux", called.address, PPPD))).expect("a client");
+    let (there, here) = INNER;
+    let ends = [(caller, here, there, "peer"), (called, there, here, "any")];
+    let have_told = |lines: usize| {
+        let told = format!("test \"$(wc -l </run/told)\" = {lines}");
+        let wait = format!("n=0; until {told}; do n=$((n + 1)); test $n -lt 300 || exit 1; sleep 0.1; done");
+        ends.map(|(guest, ..)| guest.run(&format!("{wait}; sort /run/told")).expect("they have run"))
+    };
+    have_told(2);
+    client.stop().expect("a good end");
+    down(|wanted| server.told(wanted)).expect("the server is told");
+    for (told, (_, local, remote, name)) in have_told(4).iter().zip(ends) {
+        let lines: Vec<_> = told.lines().map(|line| line.split(' ').collect::<Vec<_>>()).collect();
+        let [local, remote] = [local, remote].map(|ip| ip.to_string());
+        for (line, on) in lines.iter().zip(["ip-down", "ip-up", "ipv6-down", "ipv6-up"]) {
+            let place = format!("/etc/ppp/{on}");
+            match line[..] {
+                [at, "ppp0", ours, its, of] if at == place && of == name => match on.starts_with("ipv6") {
+                    true => assert!(ours.starts_with("fe80:") && its.starts_with("fe80:"), "{told}"),
+                    false => assert_eq!((ours, its), (&*local, &*remote)),
+                },
+                _ => panic!("{told}"),
+            }
+        }
+    }
+    server.stop().expect("a good end");
+}
