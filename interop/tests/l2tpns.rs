@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use interop::PATIENCE;
 use interop::daemon::Daemon;
+use interop::guest::GuestDaemon;
 use interop::iperf3::{self, Way};
 use interop::l2tpns::{INNER, L2tpns, RESOLVER};
 use interop::lan::{Host, Lan};
@@ -84,6 +85,22 @@ fn l2tpns_refuses_a_wrong_password() {
     let (lan, server) = bed();
     for auth in ["chap", "pap"] {
         let client = connect(&lan, &server, auth, SECRET, "looking glass").expect("the command");
+        client.ends(Code::Password).expect("its end");
+    }
+}
+
+/// It ends the call without a word, by PPP or in the call's end: pppd alone knows what it waited for.
+#[test]
+fn l2tpns_refuses_a_wrong_password_of_pppd() {
+    let (lan, server) = bed();
+    let guest = Uml::boot(&lan, 2).expect("a guest");
+    for auth in ["chap", "pap"] {
+        let configuration = format!(
+            "driver = \"linux\"\n[connect.peer]\nhost = \"{}\"\nsecret = \"{SECRET}\"\nuser = \"{}\"\n\
+             password = \"looking glass\"\nauth = [\"{auth}\"]\ndns = \"none\"\nipv6 = false\nppp = \"pppd\"\n",
+            server.address, USER.0
+        );
+        let client = GuestDaemon::connect(&guest, &configuration).expect("the command");
         client.ends(Code::Password).expect("its end");
     }
 }

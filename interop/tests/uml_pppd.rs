@@ -9,7 +9,7 @@
 mod guests;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use guests::*;
 use interop::PATIENCE;
@@ -248,7 +248,10 @@ fn user_space_calls_guest(ppp: &str, outer: Outer) {
 fn daemons_are_killed(ppp: &str) {
     let lan = Lan::new().expect("a network");
     let [caller, called] = [2, 3].map(|host| guest(&lan, host));
-    let server = GuestDaemon::serve(&called, &serve("linux", called.address, ppp)).expect("a server");
+    // The survivor is impatient. Whose daemon is killed has pppd's patience, which is minutes.
+    let patient = |configuration: String| configuration.replace(ECHO, "");
+    let configuration = patient(serve("linux", called.address, ppp));
+    let server = GuestDaemon::serve(&called, &configuration).expect("a server");
     let client = GuestDaemon::connect(&caller, &connect("linux", called.address, ppp)).expect("a client");
     up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
@@ -257,7 +260,8 @@ fn daemons_are_killed(ppp: &str) {
     nothing_left(&called).expect("all is gone");
     client.ends(Code::Lost).expect("it notices");
     let server = GuestDaemon::serve(&called, &serve("linux", called.address, ppp)).expect("a server");
-    let client = GuestDaemon::connect(&caller, &connect("linux", called.address, ppp)).expect("a client");
+    let configuration = patient(connect("linux", called.address, ppp));
+    let client = GuestDaemon::connect(&caller, &configuration).expect("a client");
     up(|wanted| server.told(wanted), INNER).expect("the same address is free");
     client.signal("KILL").expect("it runs");
     nothing_left(&caller).expect("all is gone");
@@ -301,7 +305,7 @@ fn ipv6(ppp: &str) {
         "n=0; until test -n \"$({show})\"; do n=$((n + 1)); test $n -lt 300 || exit 1; sleep 0.1; done"
     );
     let shown = caller.run(&format!("{wait}; {show}")).expect("an address of the prefix");
-    let global = shown.split_whitespace().find_map(|word| word.strip_suffix("/64")).expect("its address");
+    let global = shown.split_whitespace().find_map(|word| word.strip_suffix("/128")).expect("its address");
     assert!(global.starts_with("2001:db8:"), "{shown}");
     called.run(&format!("{ping} {global}")).expect("echoes");
     client.stop().expect("a good end");
@@ -484,5 +488,107 @@ fn uml_pppd_tells_accms() {
     client.job().find(PATIENCE, with("ACCM send 00000500, receive 000a0000")).expect("the LAC is told");
     up(|wanted| server.told(wanted), INNER).expect("the server is told");
     client.stop().expect("a good end");
+    server.stop().expect("a good end");
+}
+
+#[test]
+fn uml_pppd_leaves_hosts_of_our_network_where_they_are() {
+    let lan = Lan::new().expect("a network");
+    let caller = guest(&lan, 2);
+    // 192.0.2.0/24 is the network between both ends, the server's own address in it one of them.
+    for remote in [Ipv4Addr::new(192, 0, 2, 53), HERE] {
+        let configuration = serve("user", HERE, OWN).replace(&INNER.0.to_string(), &remote.to_string());
+        let server = Daemon::serve(&lan.here, &configuration).expect("a server");
+        let client = GuestDaemon::connect(&caller, &connect("linux", HERE, PPPD)).expect("a client");
+        up(|wanted| client.told(wanted), (INNER.1, remote)).expect("the client is told");
+        let way = caller.run(&format!("ip route get {remote}")).expect("a way");
+        assert!(way.contains(" dev vec0 "), "{way}");
+        // An interface that comes up has its routes again.
+        caller.run("ip link set ppp0 down && ip link set ppp0 up").expect("its route is back");
+        let why = down(|wanted| client.told(wanted)).expect("the call ends");
+        assert_eq!(
+            why,
+            format!("{remote}, which the server calls its own, was routed into the tunnel once more")
+        );
+        client.ends(Code::Local).expect("its end");
+        let way = caller.run(&format!("ip route get {remote}; ip route show proto 115")).expect("a way");
+        assert!(way.contains(" dev vec0 ") && !way.contains("unreachable"), "{way}");
+        server.stop().expect("a good end");
+    }
+}
+
+#[test]
+fn uml_pppd_has_the_interface_of_the_one_before() {
+    let lan = Lan::new().expect("a network");
+    let caller = guest(&lan, 2);
+    let server = Daemon::serve(&lan.here, &serve("user", HERE, OWN)).expect("a server");
+    let configuration = connect("linux", HERE, PPPD) + "interface-name = \"office\"\npersist = true\n";
+    let client = GuestDaemon::connect(&caller, &configuration).expect("a client");
+    up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
+    let mark = client.mark();
+    // The call ends without a goodbye of its link: the client's pppd goes on for a while.
+    lan.here.run("ip link delete ppp0").expect("it is there");
+    let mut failures = Vec::new();
+    let again = |notice: &Notice| match notice {
+        Notice::Failed { why, .. } => {
+            failures.push(why.clone());
+            None
+        }
+        Notice::SessionUp { interface, .. } => Some(interface.clone()),
+        _ => None,
+    };
+    assert_eq!(client.told_from(mark, again).expect("it comes again"), "office");
+    assert!(failures.iter().all(|why| !why.contains("pppd")), "{failures:?}");
+    client.stop().expect("a good end");
+    server.stop().expect("a good end");
+}
+
+#[test]
+fn uml_pppd_has_debians_options_and_scripts() {
+    let lan = Lan::new().expect("a network");
+    let guests = [2, 3].map(|host| guest(&lan, host));
+    for guest in &guests {
+        // What the distribution has there lies beneath the guest's own.
+        let below = "mkdir /run/below && mount --bind / /run/below && cp -r /run/below/etc/ppp/* /etc/ppp";
+        let lock = guest.run(&format!("{below} && sed -n /^lock$/p /etc/ppp/options"));
+        assert_eq!(lock.expect("Debian's files").trim(), "lock");
+        let script = "#!/bin/sh\necho ${0%.d/*} $PPP_IFACE $PPP_LOCAL $PPP_REMOTE $PPP_IPPARAM >>/run/told\n";
+        let script = guest.file("told", script).expect("a file");
+        let install = format!("install -m 755 {script} /etc/ppp/$on.d/told");
+        guest
+            .run(&format!("for on in ip-up ip-down ipv6-up ipv6-down; do {install}; done"))
+            .expect("scripts");
+    }
+    let [caller, called] = &guests;
+    let six = |configuration: String| configuration.replace("ipv6 = false\n", "");
+    let pool = "[ipv6-pool.six]\nprefix = \"2001:db8::/48\"\n[peer.any]\nipv6-pool = \"six\"\n";
+    let configuration = six(serve("linux", called.address, PPPD)).replace("[peer.any]\n", pool);
+    let server = GuestDaemon::serve(called, &configuration).expect("a server");
+    let client =
+        GuestDaemon::connect(caller, &six(connect("linux", called.address, PPPD))).expect("a client");
+    let (there, here) = INNER;
+    let ends = [(caller, here, there, "peer"), (called, there, here, "any")];
+    let have_told = |lines: usize| {
+        let told = format!("test \"$(wc -l </run/told)\" = {lines}");
+        let wait = format!("n=0; until {told}; do n=$((n + 1)); test $n -lt 300 || exit 1; sleep 0.1; done");
+        ends.map(|(guest, ..)| guest.run(&format!("{wait}; sort /run/told")).expect("they have run"))
+    };
+    have_told(2);
+    client.stop().expect("a good end");
+    down(|wanted| server.told(wanted)).expect("the server is told");
+    for (told, (_, local, remote, name)) in have_told(4).iter().zip(ends) {
+        let lines: Vec<_> = told.lines().map(|line| line.split(' ').collect::<Vec<_>>()).collect();
+        let [local, remote] = [local, remote].map(|ip| ip.to_string());
+        for (line, on) in lines.iter().zip(["ip-down", "ip-up", "ipv6-down", "ipv6-up"]) {
+            let place = format!("/etc/ppp/{on}");
+            match line[..] {
+                [at, "ppp0", ours, its, of] if at == place && of == name => match on.starts_with("ipv6") {
+                    true => assert!(ours.starts_with("fe80:") && its.starts_with("fe80:"), "{told}"),
+                    false => assert_eq!((ours, its), (&*local, &*remote)),
+                },
+                _ => panic!("{told}"),
+            }
+        }
+    }
     server.stop().expect("a good end");
 }

@@ -11,6 +11,8 @@
 //! set-user-id (`sendmail`). Scripts of a daemon that is not root get what is kept as ambient
 //! capabilities. Raw sockets are opened before all this.
 //!
+//! pppd can do with these: its secrets, its database and its locks are root's own files.
+//!
 //! What root may do by owning files stays: reading the configuration anew, writing `/etc/resolv.conf`.
 
 use std::fmt;

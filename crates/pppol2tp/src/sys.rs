@@ -1,5 +1,5 @@
 //! The system calls that no safe library offers: `recvmmsg` and `sendmmsg` with control messages,
-//! socket options by number, the error queue, the ioctls of TUN, and a limit for what is started.
+//! socket options by number, the error queue, the ioctls of TUN, and what a program that is started has.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -55,6 +55,21 @@ pub fn limit_descriptors(command: &mut Command, soft: u64) {
         limit.rlim_cur = soft;
         // SAFETY: the kernel reads one `rlimit` from where the pointer leads, which outlives the call.
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map(drop)
+    };
+    // SAFETY: between fork and exec the closure makes two system calls; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(begin) };
+}
+
+/// Has a program be told to end, by SIGTERM, when the thread that starts it ends, which is that of the process if it is
+/// the first one. A program that gets privileges when it starts, as one that is set-user-id does, is not told.
+pub fn end_with_thread(command: &mut Command) {
+    let parent = std::process::id();
+    let begin = move || {
+        // SAFETY: PR_SET_PDEATHSIG takes its argument by value.
+        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM as libc::c_ulong) })?;
+        // SAFETY: it takes nothing, and touches no memory.
+        let alive = unsafe { libc::getppid() }.cast_unsigned() == parent;
+        if alive { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
     };
     // SAFETY: between fork and exec the closure makes two system calls; it neither allocates nor takes a lock.
     unsafe { command.pre_exec(begin) };

@@ -24,6 +24,8 @@ pub(crate) const SETTINGS: Settings = Settings {
 /// In `[peer.NAME]` and `[connect.NAME]`.
 pub(crate) const COMMON: &str =
     "secret = \"tunnel secret\"\nsend-sequence = true\nrequire-sequence = true\nipv6 = false\n";
+/// A link that notices within 5 s that its peer is gone.
+pub(crate) const ECHO: &str = "echo-interval = \"1s\"\necho-failures = 5\n";
 /// A server that notices within 5 s that its peer is gone.
 pub(crate) const IMPATIENT: &str = "echo-interval = \"1s\"\necho-failures = 5\nhello = \"1s\"\n\
                                     hello-retransmissions = 2\nretransmissions = 3\n";

@@ -4,12 +4,13 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use nix::libc::RTPROT_KERNEL;
+use nix::libc::{self, RTPROT_KERNEL};
 use pppol2tp::Prefix;
 use pppol2tp::netlink::{Netlink, Route};
 
 use crate::error::{Doing, Result};
 
+const CONF: &str = "/proc/sys/net/ipv6/conf";
 /// Who made a route: the kernel, after a Router Advertisement.
 const RTPROT_RA: u8 = 9;
 /// No address but those it is given.
@@ -43,26 +44,38 @@ pub fn prepare_host(interface: &str) -> Result<()> {
 ///
 /// Errors: the same, or the kernel refuses.
 pub fn deafen(netlink: &Netlink, index: u32, interface: &str) -> Result<()> {
+    if !Path::new(CONF).join(interface).exists() {
+        // A kernel without IPv6 takes nothing.
+        return Ok(());
+    }
     prepare(interface, &DEAF)?;
+    // What has gone meanwhile need not be taken back.
+    let gone = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::ESRCH));
+    let unless_gone =
+        |taken: io::Result<()>| taken.or_else(|error| if gone(&error) { Ok(()) } else { Err(error) });
     let take_back = || {
         let (given, made): (Vec<_>, Vec<_>) =
             netlink.ipv6_addresses(index)?.into_iter().partition(|address| address.permanent);
         for address in made {
-            netlink.remove_address(index, address.prefix, None)?;
+            unless_gone(netlink.remove_address(index, address.prefix, None))?;
         }
         let own = |to: Prefix| given.iter().any(|address| to.contains(address.prefix.address));
         let taken = |route: &Route| {
             let kernels = [RTPROT_KERNEL, RTPROT_RA].contains(&route.protocol);
             route.index == Some(index) && kernels && !own(route.destination)
         };
-        netlink.routes(true)?.iter().filter(|route| taken(route)).try_for_each(|route| netlink.remove(route))
+        netlink
+            .routes(true)?
+            .iter()
+            .filter(|route| taken(route))
+            .try_for_each(|route| unless_gone(netlink.remove(route)))
     };
     let done: io::Result<()> = take_back();
     done.doing(|| format!("taking back what router advertisements gave {interface}"))
 }
 
 fn prepare(interface: &str, settings: &[(&str, &str)]) -> Result<()> {
-    let folder = Path::new("/proc/sys/net/ipv6/conf").join(interface);
+    let folder = Path::new(CONF).join(interface);
     settings.iter().try_for_each(|(key, value)| {
         let file = folder.join(key);
         set(&file, value).doing(|| format!("IPv6 on {interface}: {}", file.display()))

@@ -11,7 +11,7 @@ use super::settings::{InterfaceChoice, Pppd};
 use super::value::{self, Read, choice, list, text};
 
 /// Options of pppd that are ours to give, or that would have it do what we do.
-const TAKEN: [(&str, &str); 26] = [
+const TAKEN: [(&str, &str); 30] = [
     ("call", "write its options here"),
     ("connect", "there is no line to dial on"),
     ("connect-script", "there is no line to dial on"),
@@ -22,9 +22,12 @@ const TAKEN: [(&str, &str); 26] = [
     ("file", "write its options here, or in /etc/ppp/options, which pppd reads"),
     ("ifname", "it is `interface-name`"),
     ("logfd", "what pppd says goes to our log"),
+    ("logfile", "what pppd says goes to our log"),
     ("mp", "a session has one link"),
     ("multilink", "a session has one link"),
     ("nodetach", "it is always given"),
+    ("nolog", "what pppd says goes to our log"),
+    ("nologfd", "what pppd says goes to our log"),
     ("password", "everybody could read it: it is `password`, or `password-file`"),
     ("persist", "it is for those who dial by themselves: it is `persist` of [connect.NAME]"),
     ("pppol2tp", "it is always given"),
@@ -36,12 +39,13 @@ const TAKEN: [(&str, &str); 26] = [
     ("pppol2tp_session_id", "it is always given"),
     ("pppol2tp_tunnel_id", "it is always given"),
     ("pty", "there is no line to dial on"),
+    ("show-password", "it would be in our log"),
     ("unit", "it is `interface-name`"),
     ("updetach", "pppd has to stay in the foreground"),
 ];
 
 /// Options of pppd whose value can be any word, also one that is an option's name.
-const WITH_ANY_VALUE: [&str; 16] = [
+const WITH_ANY_VALUE: [&str; 15] = [
     "allow-number",
     "domain",
     "endpoint",
@@ -52,7 +56,6 @@ const WITH_ANY_VALUE: [&str; 16] = [
     "ipv6-down-script",
     "ipv6-up-script",
     "linkname",
-    "logfile",
     "name",
     "plugin",
     "remotename",

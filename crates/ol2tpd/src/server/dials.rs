@@ -4,8 +4,10 @@
 //!            ┌──────────────── next address ◄──┐ silence
 //!  begin ─► Resolving ─► Opening (tunnel) ─────┴► Open (call, link, network) ─► up
 //!    ▲          │               │                  │                             │
-//!    │          └───────────────┴──────────────────┴──────── failed ◄────────────┘
+//!    │          └───────────────┴──────────────────┴──────── failed ◄─ Ending ◄──┘
 //!    └─ Waiting: twice as long each time, and a jitter ◄─ persist ─┴─► Finished
+//!
+//!  Ending, with a pppd that goes on: it may know why its call has ended, and it has the interface's name
 //! ```
 
 use std::collections::VecDeque;
@@ -57,6 +59,8 @@ enum State {
     Resolving,
     Opening(TunnelId),
     Open(TunnelId),
+    /// The session with this serial number has ended for this reason, but its pppd has not.
+    Ending(u64, Box<Ending>),
     Waiting(Instant),
     Finished(Outcome),
 }
@@ -319,8 +323,15 @@ impl Reactor<'_> {
         }
     }
 
-    /// The session has ended, and its tunnel is of no use any more.
-    pub(super) fn dial_session_down(&mut self, now: Instant, dial: usize, ending: &Ending, was_up: bool) {
+    /// The session has ended, and its tunnel is of no use any more. `pppd`: its serial number, if its pppd goes on.
+    pub(super) fn dial_session_down(
+        &mut self,
+        now: Instant,
+        dial: usize,
+        ending: &Ending,
+        was_up: bool,
+        pppd: Option<u64>,
+    ) {
         let entry = &self.dials.entries[dial];
         let State::Open(tunnel) = entry.state else { return };
         let failure = match ending.failure {
@@ -343,7 +354,26 @@ impl Reactor<'_> {
         let limits = [TerminateCause::SESSION_TIMEOUT, TerminateCause::IDLE_TIMEOUT];
         // A limit of ours is no failure, unless the connection is to persist.
         entry.wanted &= !limits.contains(&ending.cause) || entry.config.persist.is_some();
-        self.dial_failed(now, dial, failure, ending.why.clone());
+        match pppd {
+            Some(session) => {
+                entry.state = State::Ending(session, Box::new(Ending { failure, ..ending.clone() }))
+            }
+            None => self.dial_failed(now, dial, failure, ending.why.clone()),
+        }
+    }
+
+    /// The pppd of a session has ended. If the call ended before, only pppd knows that it was for the password.
+    /// `proving`: it waited for the peer's verdict.
+    pub(super) fn dial_pppd_ended(&mut self, now: Instant, session: u64, its: Ending, proving: bool) {
+        let ended = |entry: &Entry| matches!(entry.state, State::Ending(ended, ..) if ended == session);
+        let Some(dial) = self.dials.entries.iter().position(ended) else { return };
+        let State::Ending(_, call) = &self.dials.entries[dial].state else { return };
+        let ending = match (its.failure, call.failure) {
+            (Failed::Password, _) => its,
+            (_, Failed::Refused) if proving => call.clone().while_authenticating(),
+            _ => (**call).clone(),
+        };
+        self.dial_failed(now, dial, ending.failure, ending.why);
     }
 
     /// A step failed, or the connection was lost: waits for the next try, or gives up.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use l2tp_control::Instant;
 use nix::libc;
-use pppol2tp::netlink::Netlink;
+use pppol2tp::netlink::{Netlink, Route};
 use pppol2tp::{Interface, Networks, Prefix, SharedInterface, Unit, UnitConfig};
 use tokio::io::unix::AsyncFd;
 use tracing::warn;
@@ -48,9 +48,13 @@ pub(super) struct Up {
     pub(super) host: Option<Host>,
     /// Name servers of theirs.
     pub(super) advertised: Advertised,
-    /// The way of a tunnel of ours, and a descriptor that tells of changes around it.
-    pub(super) client: Option<(routes::Client, AsyncFd<OwnedFd>)>,
+    pub(super) client: Option<Way>,
+    /// What pppd would have routed to the other end, and must not.
+    kept_out: Option<Route>,
 }
+
+/// The way of a tunnel of ours around itself, and a descriptor that tells of changes around it.
+pub(super) type Way = (routes::Client, AsyncFd<OwnedFd>);
 
 /// An interface that sessions share.
 pub(super) struct Shared {
@@ -109,6 +113,32 @@ impl Up {
             Networks { ipv4: self.ipv4.is_some() || opens(true), ipv6: self.ipv6.is_some() || opens(false) };
         let doing = || format!("choosing what passes interface {}", self.interface);
         self.unit.as_ref().map_or(Ok(()), |unit| unit.let_pass(networks).doing(doing))
+    }
+
+    /// Removes the route to the other end that came with the address that pppd has given the interface.
+    ///
+    /// Errors: it is there for the second time.
+    fn keep_out(&mut self, netlink: &Netlink, remote: IpAddr) -> Result<()> {
+        let route =
+            Route { index: Some(self.index), ..Route::new(Prefix::host(remote), libc::RTPROT_KERNEL) };
+        let again = self.kept_out.replace(route).is_some();
+        let removed = self.stays_out(netlink);
+        if again { removed } else { Ok(()) }
+    }
+
+    /// Sees to it that what is kept out of the tunnel stays so.
+    ///
+    /// Errors: it was not. Each time, packets go into the tunnel for a moment.
+    pub(super) fn stays_out(&self, netlink: &Netlink) -> Result<()> {
+        let Some(route) = &self.kept_out else { return Ok(()) };
+        let remote = route.destination.address;
+        match netlink.remove(route) {
+            // There is none.
+            Err(_) => Ok(()),
+            Ok(()) => Err(Error::Gone(format!(
+                "{remote}, which the server calls its own, was routed into the tunnel once more"
+            ))),
+        }
     }
 
     fn slot(&mut self, ipv4: bool) -> &mut Option<Network> {
@@ -174,6 +204,13 @@ pub(super) fn server_offer(
     Ok(ppp::config::Network { ipv4, ipv6 })
 }
 
+/// Keeps the way of a tunnel's own packets, whatever is routed into the tunnel later.
+pub(super) fn protect(netlink: &Arc<Netlink>, peer: IpAddr) -> Result<Way> {
+    let client = routes::Client::protect(netlink.clone(), peer)?;
+    let fd = client.poll_fd().try_clone_to_owned().doing(|| "watching routes".into())?;
+    Ok((client, readable(fd)?))
+}
+
 /// Binds a session to its interface.
 pub(super) fn bind(
     session: &mut Session,
@@ -183,18 +220,17 @@ pub(super) fn bind(
     now: Instant,
 ) -> Result<()> {
     let Some(socket) = &session.socket else { return Ok(()) };
-    // While nothing leads through the tunnel yet.
-    let client = match dial.filter(|dial| dial.default_route || !dial.routes.is_empty()) {
-        Some(dial) => {
-            let mut client = routes::Client::protect(netlink.clone(), session.peer.ip())?;
-            if dial.default_route {
-                client.close_off()?;
-            }
-            let fd = client.poll_fd().try_clone_to_owned().doing(|| "watching routes".into())?;
-            Some((client, readable(fd)?))
+    let mut client = match (&mut session.pppd, dial) {
+        (Some(pppd), _) => pppd.way.take(),
+        // While nothing leads through the tunnel yet.
+        (None, Some(dial)) if dial.default_route || !dial.routes.is_empty() => {
+            Some(protect(netlink, session.peer.ip())?)
         }
-        None => None,
+        _ => None,
     };
+    if let (Some((client, _)), Some(true)) = (&mut client, dial.map(|dial| dial.default_route)) {
+        client.close_off()?;
+    }
     let doing = || "the session's interface".to_owned();
     let (unit, interface, index, mtu) = match &session.pppd {
         Some(pppd) => {
@@ -227,6 +263,7 @@ pub(super) fn bind(
         host: None,
         advertised: Advertised::default(),
         client,
+        kept_out: None,
     };
     up.let_pass(None)?;
     if let Some(unit) = up.own_unit() {
@@ -288,30 +325,14 @@ pub(super) fn open(
     }
     // Before the address is there, which the kernel tells the link of.
     up.let_pass(Some(local))?;
+    let has_peer = ipv4 && !up.shared && is_routed(dial, netlink, up.index, peer, (local, remote));
     let address = up.own_unit().is_some().then(|| match local {
-        IpAddr::V4(_) => {
-            let taken = |address| dial.is_some_and(|dial| is_taken(dial, netlink, address));
-            if taken(local) {
-                warn!(
-                    "{local}, which the server gives us, is in a network that is reached without it: a host \
-                     there that has this address cannot be reached meanwhile"
-                );
-            }
-            let swallowed = remote.is_unspecified() || routes::remote_is_peer(peer, remote);
-            let swallowed = swallowed || {
-                let taken = taken(remote);
-                if taken {
-                    warn!(
-                        "{remote}, which the server calls its own, is in a network that is reached without \
-                         it: it is not routed into the tunnel (routes = [\"{remote}\"] would do that)"
-                    );
-                }
-                taken
-            };
-            (Prefix::host(local), (!swallowed).then_some(remote))
-        }
+        IpAddr::V4(_) => (Prefix::host(local), has_peer.then_some(remote)),
         IpAddr::V6(_) => (Prefix { address: local, len: 64 }, None),
     });
+    if ipv4 && !has_peer && up.unit.is_none() {
+        up.keep_out(netlink, remote)?;
+    }
     let given = match (address, up.own_unit()) {
         (Some((local, remote)), Some(unit)) => {
             let doing = || format!("giving interface {} address {}", up.interface, local.address);
@@ -348,13 +369,50 @@ pub(super) fn open(
     })
 }
 
+/// Whether the other end's IPv4 address is routed to an interface. Not if a server names one that is another host's:
+/// a warning says so.
+fn is_routed(
+    dial: Option<&Dial>,
+    netlink: &Netlink,
+    index: u32,
+    peer: IpAddr,
+    (local, remote): (IpAddr, IpAddr),
+) -> bool {
+    let taken = |address| dial.is_some_and(|dial| is_taken(dial, netlink, index, address));
+    if taken(local) {
+        warn!(
+            "{local}, which the server gives us, is in a network that is reached without it: a host there that has \
+             this address cannot be reached meanwhile"
+        );
+    }
+    if remote.is_unspecified() || routes::remote_is_peer(peer, remote) {
+        return false;
+    }
+    let taken = taken(remote);
+    if taken {
+        warn!(
+            "{remote}, which the server calls its own, is in a network that is reached without it: it is not routed \
+             into the tunnel (routes = [\"{remote}\"] would do that)"
+        );
+    }
+    !taken
+}
+
 /// Whether an address that a server names is in a network that this machine has already: it could be that of
-/// any host there. Whoever routes it there means it.
-fn is_taken(dial: &Dial, netlink: &Netlink, address: IpAddr) -> bool {
+/// any host there. Whoever routes it there means it. What leads to this interface is pppd's doing.
+fn is_taken(dial: &Dial, netlink: &Netlink, index: u32, address: IpAddr) -> bool {
     // Neither a default route nor a route to this host alone, which is kept.
     let network = |len: u8| (2..32).contains(&len);
+    let way = || {
+        let way = netlink.route_to(address).ok()?;
+        if way.index != Some(index) {
+            return Some(way);
+        }
+        let others = netlink.routes(false).ok()?.into_iter().filter(|way| way.index != Some(index));
+        others.filter(|way| way.destination.contains(address)).max_by_key(|way| way.destination.len)
+    };
     !dial.routes.iter().any(|prefix| prefix.contains(address))
-        && netlink.route_to(address).is_ok_and(|way| network(way.destination.len))
+        && way().is_some_and(|way| network(way.destination.len))
 }
 
 /// Takes back all that the session had but its interface, which can be removed later: its addresses are free.

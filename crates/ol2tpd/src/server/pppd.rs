@@ -5,7 +5,7 @@
 //!                      ├─► openl2tp.so tells ACCMs ────────────► SLI
 //!                      └─► ended: its exit code ─────────────────► CDN, end_session
 //!  close_link ─► SIGTERM, it says goodbye, ─► ended
-//!  end_session ─► SIGTERM, and SIGKILL after PATIENCE
+//!  end_session ─► SIGTERM, and SIGKILL after PATIENCE ─► dial_pppd_ended
 //! ```
 //!
 //! | its descriptor | what |
@@ -14,7 +14,8 @@
 //! | 1 | options that nobody else may see: name and password, in a file in memory |
 //! | 2 | what it says, for our log |
 //!
-//! When this process dies, the kernel's tunnels go with it, and pppd hangs up.
+//! When this process dies, the kernel's tunnels go with it; but pppd has a copy of its session socket, and so keeps its
+//! channel: it would notice by its echo requests alone. The kernel tells it to end (PR_SET_PDEATHSIG).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,6 +31,7 @@ use l2tp_control::{Cause, Instant};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::Signal;
 use pppol2tp::netlink::{Netlink, Notice, Notices};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -45,7 +47,7 @@ use self::logins::Logins;
 use super::Reactor;
 use super::ending::Ending;
 use super::key::Key;
-use super::network;
+use super::network::{self, Way};
 use super::sessions::Session;
 use super::tunnels::text;
 use crate::accounts::TerminateCause;
@@ -64,20 +66,39 @@ mod logins;
 
 /// How long pppd may take to end: its goodbye is sent again after 3 s, and it waits for its scripts.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may go on after a call that ends while it proves who we are: the answer may lie in its queue.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long interfaces are not looked at again: each session's coming makes several changes, each look is at all.
 const LOOKS: Duration = Duration::from_millis(50);
 /// How long its last words may take once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// What it writes when the peer does not accept our name and password. Its exit code says so, too, unless a signal has
+/// ended it.
+const DENIED: [&str; 3] =
+    ["CHAP authentication failed", "PAP authentication failed", "EAP: peer reports authentication failure"];
+
+/// What it writes of packets by which we prove who we are, and of the peer's consent.
+const PROOFS: [(&str, bool); 6] = [
+    ("sent [CHAP Response ", true),
+    ("sent [EAP Response ", true),
+    ("sent [PAP AuthReq ", true),
+    ("rcvd [CHAP Success ", false),
+    ("rcvd [EAP Success ", false),
+    ("rcvd [PAP AuthAck ", false),
+];
 
 /// What stands behind the user's name in its log.
 const METHOD: &[u8] = b" authenticated with ";
 
 /// The pppd of a session. It is ended when this value is dropped.
 pub(super) struct Pppd {
-    /// Dropped, it has pppd end.
-    goes_on: Option<oneshot::Sender<()>>,
+    /// Dropped, it has pppd end now; told a time, after that.
+    goes_on: Option<oneshot::Sender<Duration>>,
     /// Index of its interface, once that is there.
     index: Option<u32>,
+    /// The way of a tunnel of ours, kept since before it was started, until its network is up.
+    pub(super) way: Option<Way>,
 }
 
 impl Pppd {
@@ -86,9 +107,13 @@ impl Pppd {
         self.goes_on = None;
     }
 
-    /// Its call has ended, and so it ends. Until it has, nothing is routed to its interface: who has its
-    /// address next may be here sooner.
-    pub(super) fn end(self, netlink: &Netlink) {
+    /// Its call has ended, and so it ends, when it has heard what came before if that matters. Until it has, nothing
+    /// is routed to its interface: who has its address next may be here sooner.
+    pub(super) fn end(self, netlink: &Netlink, hears: bool) {
+        if let Some(goes_on) = self.goes_on.filter(|_| hears) {
+            // It may have ended.
+            let _ = goes_on.send(ANSWER);
+        }
         if let Some(index) = self.index {
             // It may have gone.
             let _ = netlink.set_up(index, false);
@@ -114,8 +139,7 @@ enum What {
     User(Box<[u8]>),
     Ended {
         status: io::Result<ExitStatus>,
-        /// The last line that it wrote, but for its usage.
-        last: String,
+        said: Said,
     },
 }
 
@@ -189,7 +213,7 @@ impl Pppds {
         }
         if self.changes.is_none() {
             let doing = || "watching interfaces".to_owned();
-            let notices = Notices::open().doing(doing)?;
+            let notices = Notices::of_interfaces().doing(doing)?;
             let ready = readable(notices.as_fd().try_clone_to_owned().doing(doing)?)?;
             self.changes = Some((notices, ready));
         }
@@ -216,6 +240,7 @@ impl Pppds {
         settings: &config::Pppd,
         session: &Session,
         offer: &ppp::config::Network,
+        way: Option<Way>,
     ) -> Result<Pppd> {
         let socket = session.socket.as_ref().and_then(|socket| socket.descriptor());
         let socket = socket.ok_or_else(|| Error::Gone("the kernel's session has gone".into()))?;
@@ -227,6 +252,8 @@ impl Pppds {
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
         command.stdin(socket).stdout(secrets(session).doing(doing)?).stderr(writer).process_group(0);
         descriptors::as_begun(&mut command);
+        // This is the process's first thread, as the reactor's is.
+        pppol2tp::end_with_thread(command.as_std_mut());
         let child = command.spawn().doing(doing)?;
         let said = pipe::Receiver::from_owned_fd(reader.into()).doing(doing)?;
         let (goes_on, stop) = oneshot::channel();
@@ -235,7 +262,7 @@ impl Pppds {
         let tell = move |what| drop(told.send(Told { session, what }));
         while self.tasks.try_join_next().is_some() {}
         self.tasks.spawn(run(child, said, stop, tell));
-        Ok(Pppd { goes_on: Some(goes_on), index: None })
+        Ok(Pppd { goes_on: Some(goes_on), index: None, way })
     }
 }
 
@@ -250,15 +277,24 @@ fn secrets(session: &Session) -> io::Result<File> {
 }
 
 /// Sees to a pppd until it has ended.
-async fn run(mut child: Child, pipe: pipe::Receiver, mut stop: oneshot::Receiver<()>, tell: impl Fn(What)) {
+async fn run(
+    mut child: Child,
+    pipe: pipe::Receiver,
+    mut stop: oneshot::Receiver<Duration>,
+    tell: impl Fn(What),
+) {
     let group = Group::of(&child);
     let mut lines = BufReader::new(pipe).split(b'\n');
     let (mut said, mut open) = (Said::default(), true);
-    let mut until = None;
+    let mut stopped = false;
+    let mut next: Option<(tokio::time::Instant, Signal)> = None;
     let status = loop {
-        let late = async {
-            match until {
-                Some(until) => sleep_until(until).await,
+        let signal = async {
+            match next {
+                Some((at, signal)) => {
+                    sleep_until(at).await;
+                    signal
+                }
                 None => pending().await,
             }
         };
@@ -268,33 +304,41 @@ async fn run(mut child: Child, pipe: pipe::Receiver, mut stop: oneshot::Receiver
                 Ok(None) | Err(_) => open = false,
             },
             status = child.wait() => break status,
-            _ = &mut stop, if until.is_none() => {
-                until = Some(tokio::time::Instant::now() + PATIENCE);
-                group.signal(nix::sys::signal::Signal::SIGTERM);
+            after = &mut stop, if !stopped => {
+                stopped = true;
+                next = Some((tokio::time::Instant::now() + after.unwrap_or_default(), Signal::SIGTERM));
             }
-            () = late => {
-                warn!("pppd goes on after {PATIENCE:?}: killed");
-                group.signal(nix::sys::signal::Signal::SIGKILL);
-                break child.wait().await;
+            signal = signal => {
+                group.signal(signal);
+                if signal == Signal::SIGKILL {
+                    warn!("pppd goes on after {PATIENCE:?}: killed");
+                    break child.wait().await;
+                }
+                next = Some((tokio::time::Instant::now() + PATIENCE, Signal::SIGKILL));
             }
         }
     };
     group.release();
     let rest = async {
         while open && let Ok(Some(line)) = lines.next_segment().await {
-            said.hear(&line);
+            said.hear(&line).into_iter().for_each(|user| tell(What::User(user)));
         }
     };
     // Its scripts may hold the pipe open.
     let _ = timeout(LAST_WORDS, rest).await;
-    tell(What::Ended { status, last: said.last });
+    tell(What::Ended { status, said });
 }
 
 /// What a pppd has said.
 #[derive(Default)]
 struct Said {
+    /// The last line, but for its usage and packets.
     last: String,
     usage: bool,
+    /// The peer has not accepted our name and password.
+    denied: bool,
+    /// It has been sent them, and has not said yet what it thinks of them.
+    proving: bool,
 }
 
 impl Said {
@@ -303,9 +347,14 @@ impl Said {
         let user = user(line);
         let line = text(line);
         debug!(target: "pppd", "{line}");
+        self.denied |= DENIED.iter().any(|start| line.starts_with(start));
+        let packet = line.starts_with("sent [") || line.starts_with("rcvd [");
+        if let Some((_, proves)) = PROOFS.iter().find(|(start, _)| line.starts_with(start)) {
+            self.proving = *proves;
+        }
         // Behind an option that it does not know comes what it knows.
         self.usage |= ["ppp v", "pppd version", "Usage:"].iter().any(|start| line.starts_with(start));
-        if !self.usage && !line.trim().is_empty() {
+        if !self.usage && !packet && !line.trim().is_empty() {
             self.last = line;
         }
         user
@@ -350,7 +399,12 @@ impl Reactor<'_> {
                 return self.no_address(now, key, &error);
             }
         };
-        match self.pppds.start(settings, session, &offer) {
+        // pppd routes what the server calls its own into the tunnel, and tells afterwards.
+        let way = match session.dial {
+            Some(_) => network::protect(&self.netlink, peer).map(Some),
+            None => Ok(None),
+        };
+        match way.and_then(|way| self.pppds.start(settings, session, &offer, way)) {
             Ok(pppd) => session.pppd = Some(pppd),
             Err(error) => {
                 self.pppds.logins.end(serial);
@@ -369,14 +423,19 @@ impl Reactor<'_> {
             self.pppds.logins.end(told.session);
         }
         let session = self.sessions.get_mut(&key).filter(|session| session.serial == told.session);
-        // The call may have ended before.
-        let Some(session) = session else { return };
-        match told.what {
-            What::User(user) => session.user = Some(user),
-            What::Ended { status, last } => {
-                session.pppd = None;
-                let (cause, ending) = exit::ending(&status, &last);
-                self.hang_up_because(now, key, cause, ending);
+        match (told.what, session) {
+            (What::User(user), Some(session)) => session.user = Some(user),
+            (What::User(_), None) => {}
+            (What::Ended { status, said }, session) => {
+                let (cause, ending) = exit::ending(&status, &said);
+                match session {
+                    Some(session) => {
+                        session.pppd = None;
+                        self.hang_up_because(now, key, cause, ending);
+                    }
+                    // The call has ended before.
+                    None => self.dial_pppd_ended(now, told.session, ending, said.proving),
+                }
                 self.pump(now);
             }
         }
@@ -406,15 +465,23 @@ impl Reactor<'_> {
         let all = self.sessions.iter().filter_map(|(key, session)| Some((*key, session.pppd.as_ref()?)));
         let keys: Vec<_> = all.map(|(key, pppd)| (key, pppd.index.is_some())).collect();
         if keys.iter().any(|(_, known)| !known) {
+            let mut heeding = Vec::new();
             for ((tunnel, session), name) in self.driver.foreign_interfaces() {
-                let Some(session) = self.sessions.get_mut(&Key::from_ids(tunnel, session)) else { continue };
+                let key = Key::from_ids(tunnel, session);
+                let Some(session) = self.sessions.get_mut(&key) else { continue };
                 let Some(pppd) = session.pppd.as_mut().filter(|pppd| pppd.index.is_none()) else { continue };
                 pppd.index = if_nametoindex(&*name).ok();
-                if let (Some(_), Some(index)) = (session.dial, pppd.index) {
-                    // A kernel without IPv6 takes nothing.
-                    let _ = advert::deafen(&self.netlink, index, &name)
-                        .inspect_err(|error| debug!("router advertisements at {name}: {error}"));
+                if let (Some(_), Some(index)) = (session.dial, pppd.index)
+                    && let Err(error) = advert::deafen(&self.netlink, index, &name)
+                {
+                    match session.profile.ipv6 {
+                        true => heeding.push((key, error)),
+                        false => warn!("session {key}: {error}"),
+                    }
                 }
+            }
+            for (key, error) in heeding {
+                self.fails_here(now, key, "IPv6 cannot be had safely", &error);
             }
         }
         let addresses = match getifaddrs() {
@@ -428,6 +495,11 @@ impl Reactor<'_> {
 
     /// Takes note of the addresses that a session's interface has got or lost.
     fn compare_addresses(&mut self, now: Instant, key: Key, all: &ByInterface) {
+        let up = self.sessions.get(&key).and_then(|session| session.up.as_ref());
+        if let Some(Err(error)) = up.map(|up| up.stays_out(&self.netlink)) {
+            self.fails_here(now, key, "the interface cannot be set up", &error);
+            return self.pump(now);
+        }
         let Some(mut session) = self.sessions.remove(&key) else { return };
         // What goes with the session's end has its reason there.
         let goes_on = session.pppd.as_ref().filter(|pppd| pppd.goes_on.is_some());
@@ -535,7 +607,19 @@ mod tests {
         for (line, user) in rows {
             assert_eq!(said.hear(line.as_bytes()).as_deref(), user, "{line}");
         }
-        assert_eq!(said.last, "Peer is gone");
+        assert_eq!((&*said.last, said.denied), ("Peer is gone", false));
+        said.hear(b"CHAP authentication failed: E=691 R=0");
+        assert!(said.denied);
+        for (line, proving) in [
+            ("rcvd [CHAP Challenge id=0x1 <00>, name = \"lns\"]", false),
+            ("sent [CHAP Response id=0x1 <00>, name = \"alice\"]", true),
+            ("rcvd [LCP EchoRep id=0x0 magic=0x1]", true),
+            ("rcvd [CHAP Success id=0x1 \"\"]", false),
+        ] {
+            said.hear(line.as_bytes());
+            assert_eq!(said.proving, proving, "{line}");
+            assert!(said.last.starts_with("CHAP authentication failed"), "{}", said.last);
+        }
         for line in ["pppd: unrecognized option 'nonsense'", "pppd version 2.5.2", "Usage: pppd"] {
             assert_eq!(said.hear(line.as_bytes()), None);
         }

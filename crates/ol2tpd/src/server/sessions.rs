@@ -431,9 +431,10 @@ impl Reactor<'_> {
         }
         // First: frames for a session whose interface has gone would be reported as dropped.
         session.socket = None;
-        if let Some(pppd) = session.pppd.take() {
-            pppd.end(&self.netlink);
-        }
+        let pppd = session.pppd.take().map(|pppd| {
+            pppd.end(&self.netlink, session.dial.is_some() && !was_up);
+            session.serial
+        });
         if let Some(up) = session.up.take() {
             if session.dial.is_some() {
                 self.names.unset(&up.interface);
@@ -477,7 +478,7 @@ impl Reactor<'_> {
             });
         }
         if let Some(dial) = session.dial {
-            self.dial_session_down(now, dial, &ending, was_up);
+            self.dial_session_down(now, dial, &ending, was_up, pppd);
         }
     }
 }

@@ -294,6 +294,15 @@ fn pppd() {
             &pppd("pppd-options = ['persist']"),
             &["5:17: peer.a.pppd-options: `persist` cannot be given to pppd here"],
         ),
+        (
+            &pppd("pppd-options = ['logfile', '/tmp/log', 'nolog', 'nologfd', 'show-password']"),
+            &[
+                "5:17: peer.a.pppd-options: `logfile` cannot be given to pppd here",
+                "5:40: peer.a.pppd-options: `nolog` cannot be given to pppd here",
+                "5:49: peer.a.pppd-options: `nologfd` cannot be given to pppd here",
+                "5:60: peer.a.pppd-options: `show-password` cannot be given to pppd here",
+            ],
+        ),
         (&pppd("pppd-options = ['remotename', 'name', 'ipparam', 'mp', 'ms-dns', '10.0.0.1']"), &[]),
         (
             &pppd("pppd-options = ['remotename', 'name', 'mp']"),

@@ -41,6 +41,11 @@ impl Notices {
         Self::of(LINK | IPV4_ADDRESS | IPV4_ROUTE | IPV6_ADDRESS | IPV6_ROUTE)
     }
 
+    /// Begins to listen for changes of interfaces and addresses only.
+    pub fn of_interfaces() -> io::Result<Self> {
+        Self::of(LINK | IPV4_ADDRESS | IPV6_ADDRESS)
+    }
+
     /// Begins to listen for changes of addresses only.
     pub fn of_addresses() -> io::Result<Self> {
         Self::of(IPV4_ADDRESS | IPV6_ADDRESS)

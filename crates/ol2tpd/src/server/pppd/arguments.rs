@@ -47,7 +47,9 @@ pub(super) fn of(session: &Session, offer: &Network) -> Vec<String> {
 fn words(profile: &Profile, client: bool, tunnel: u16, session: u16, offer: &Network) -> Vec<String> {
     let ppp = &profile.ppp;
     let mut words = Words(Vec::new());
-    words.say("nodetach nopersist nodefaultroute logfd 2 plugin pppol2tp.so pppol2tp 0");
+    // /etc/ppp/options may say otherwise, and what is given here counts more.
+    words.say("nodetach nopersist nodefaultroute nodefaultroute6 hide-password logfd 2");
+    words.say("plugin pppol2tp.so pppol2tp 0");
     words.option("pppol2tp_tunnel_id", tunnel);
     words.option("pppol2tp_session_id", session);
     words.flag(!client, "pppol2tp_lns_mode");
@@ -87,7 +89,8 @@ fn words(profile: &Profile, client: bool, tunnel: u16, session: u16, offer: &Net
 fn authentication(words: &mut Words, profile: &Profile, client: bool) {
     let ppp = &profile.ppp;
     if client {
-        words.say("noauth file /proc/self/fd/1");
+        // It tells of packets: that it has sent our password it says in no other way.
+        words.say("debug noauth file /proc/self/fd/1");
     } else {
         words.say(if ppp.require.is_empty() { "noauth" } else { "auth" });
         words.option("name", &ppp.name);
@@ -169,8 +172,8 @@ mod tests {
         };
         let words = words(&profile, false, 1, 2, &Network { ipv4: Some(ipv4), ipv6: None }).join(" ");
         for expected in [
-            "nodetach nopersist nodefaultroute logfd 2 plugin pppol2tp.so pppol2tp 0 pppol2tp_tunnel_id 1 \
-             pppol2tp_session_id 2 pppol2tp_lns_mode pppol2tp_send_seq ipparam a mru 1400 mtu 1400",
+            "nodetach nopersist nodefaultroute nodefaultroute6 hide-password logfd 2 plugin pppol2tp.so \
+             pppol2tp 0 pppol2tp_tunnel_id 1 pppol2tp_session_id 2 pppol2tp_lns_mode pppol2tp_send_seq ipparam a mru 1400 mtu 1400",
             " auth name ",
             " require-chap require-mschap-v2 10.9.0.1:10.9.0.2 ms-dns 10.9.0.3 noipv6 maxconnect 2",
         ] {
@@ -195,7 +198,7 @@ mod tests {
         let profile = &settings.connect[0].profile;
         let offer = Network { ipv4: Some(ppp::config::Ipv4::default()), ipv6: Some(Default::default()) };
         let words = words(profile, true, 1, 2, &offer).join(" ");
-        let expected = " noauth file /proc/self/fd/1 refuse-pap refuse-mschap refuse-mschap-v2 refuse-eap noipdefault \
+        let expected = " debug noauth file /proc/self/fd/1 refuse-pap refuse-mschap refuse-mschap-v2 refuse-eap noipdefault \
                         +ipv6 ifname office";
         assert!(words.contains(expected), "{words}");
         assert!(!words.contains("sesame") && !words.contains("lns_mode"), "{words}");

@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode};
 use l2tp_control::{Cause, PppCause};
 
+use super::Said;
 use crate::accounts::TerminateCause;
 use crate::notice::Failed;
 use crate::server::ending::Ending;
@@ -108,12 +109,21 @@ const ROWS: [Row; 22] = [
     ),
 ];
 
-/// What the peer is told, and why the session ends: by pppd's exit code, or the signal that killed it, and the last
-/// line that it has written.
-pub(super) fn ending(status: &io::Result<ExitStatus>, last: &str) -> (Cause<CdnResult>, Ending) {
+/// The code of one that a signal has ended in good order, whatever it had to say before.
+const SIGNALLED: i32 = 5;
+/// The code of one whose name and password were not accepted.
+const DENIED: i32 = 19;
+
+/// What the peer is told, and why the session ends: by pppd's exit code, or the signal that killed it, and what it has
+/// written.
+pub(super) fn ending(status: &io::Result<ExitStatus>, said: &Said) -> (Cause<CdnResult>, Ending) {
+    let of_code = |code| {
+        let code = if said.denied && code == SIGNALLED { DENIED } else { code };
+        ROWS.iter().find(|row| row.code == code)
+    };
     let words = match status {
-        Ok(status) => match status.code().and_then(|code| ROWS.iter().find(|row| row.code == code)) {
-            Some(row) => return of_row(row, last),
+        Ok(status) => match status.code().and_then(of_code) {
+            Some(row) => return of_row(row, &said.last),
             None => format!("pppd failed: {status}"),
         },
         Err(error) => format!("waiting for pppd: {error}"),
@@ -172,7 +182,7 @@ mod tests {
             (99, Failed::Local, CdnResult::GENERAL_ERROR, Code::NONE),
         ];
         for (code, failure, result, ppp) in rows {
-            let (cause, ending) = ending(&Ok(ExitStatus::from_raw(code << 8)), "");
+            let (cause, ending) = ending(&Ok(ExitStatus::from_raw(code << 8)), &Said::default());
             assert_eq!((ending.failure, cause.result), (failure, result), "{code}");
             assert_eq!(cause.ppp.map(|ppp| ppp.code), Some(ppp), "{code}");
             assert!(ending.why.contains(&code.to_string()), "{}", ending.why);
@@ -181,17 +191,28 @@ mod tests {
 
     #[test]
     fn a_signal_and_the_last_words_are_told() {
-        let (cause, killed) = ending(&Ok(ExitStatus::from_raw(9)), "");
+        let (cause, killed) = ending(&Ok(ExitStatus::from_raw(9)), &Said::default());
         assert_eq!((cause.result, cause.error), (CdnResult::GENERAL_ERROR, Some(ErrorCode::RESOURCES)));
         assert_eq!(
             cause.ppp.map(|ppp| (ppp.code, ppp.direction)),
             Some((CauseCode::NONE, Direction::GLOBAL))
         );
         assert_eq!(killed.why, "pppd failed: signal: 9 (SIGKILL)");
-        let (_, wrong) = ending(&Ok(ExitStatus::from_raw(2 << 8)), "pppd: unrecognized option 'nonsense'");
+        let said = Said { last: "pppd: unrecognized option 'nonsense'".into(), ..Said::default() };
+        let (_, wrong) = ending(&Ok(ExitStatus::from_raw(2 << 8)), &said);
         assert_eq!(
             wrong.why,
             "pppd: its options are wrong (exit code 2): pppd: unrecognized option 'nonsense'"
         );
+    }
+
+    #[test]
+    fn what_it_has_said_before_a_signal_counts() {
+        let said = Said { denied: true, ..Said::default() };
+        let rows = [(SIGNALLED, Failed::Password), (DENIED, Failed::Password), (16, Failed::Lost)];
+        for (code, failure) in rows {
+            let (_, ending) = ending(&Ok(ExitStatus::from_raw(code << 8)), &said);
+            assert_eq!(ending.failure, failure, "{code}");
+        }
     }
 }
