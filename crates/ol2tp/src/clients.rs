@@ -46,8 +46,6 @@ pub struct Load {
     pub user: String,
     /// The user's password.
     pub password: String,
-    /// Of 1000 datagrams each way, so many are lost.
-    pub loss: u32,
     /// The tunnels' secret.
     pub secret: Option<String>,
     /// What a LAC has already negotiated with its callers, who say nothing more then.
@@ -105,7 +103,6 @@ pub struct Clients {
     pub failed: usize,
     /// Why the last one of them has.
     pub why: String,
-    seed: u64,
     buffer: Box<[u8]>,
     frame: Vec<u8>,
 }
@@ -145,7 +142,6 @@ impl Clients {
             up: 0,
             failed: 0,
             why: String::new(),
-            seed: 1,
             buffer: vec![0; LARGEST.max(Message::MAX)].into(),
             frame: Vec::new(),
             load,
@@ -248,10 +244,9 @@ impl Clients {
                 let mut buffer = std::mem::take(&mut self.buffer);
                 let received = self.sockets[socket].recv_from(&mut buffer);
                 let result = match received {
-                    Ok((len, peer)) if !self.lost() => {
+                    Ok((len, peer)) => {
                         self.datagram(Path { socket: socket as u32, local: None, peer }, &mut buffer[..len])
                     }
-                    Ok(_) => Ok(()),
                     Err(error) => Err(error),
                 };
                 self.buffer = buffer;
@@ -320,9 +315,6 @@ impl Clients {
     }
 
     fn send(&mut self, path: Path, datagram: &[u8]) -> io::Result<()> {
-        if self.lost() {
-            return Ok(());
-        }
         match self.sockets[path.socket as usize].send_to(datagram, path.peer) {
             // It will be sent again.
             Err(error)
@@ -332,15 +324,6 @@ impl Clients {
             }
             sent => sent.map(drop),
         }
-    }
-
-    /// Whether the network loses this one.
-    fn lost(&mut self) -> bool {
-        // Marsaglia's xorshift: the same losses each time.
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        self.load.loss > 0 && self.seed % 1000 < u64::from(self.load.loss)
     }
 
     fn control_event(&mut self, now: Instant, event: Event) {

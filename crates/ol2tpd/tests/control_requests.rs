@@ -86,7 +86,7 @@ fn show_has_the_kernels_field_names() {
 
     let all = raw.ask(r#"{"show":"all"}"#);
     let keys: Vec<_> = all["ok"].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["sessions", "sockets", "tunnels"]);
+    assert_eq!(keys, ["driver", "sessions", "sockets", "tunnels"]);
     daemon.stop().unwrap();
 }
 

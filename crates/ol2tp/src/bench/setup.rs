@@ -112,7 +112,6 @@ pub fn load(server: SocketAddr, source: impl Fn(u8) -> Ipv4Addr, sessions: usize
         sessions_per_tunnel: PER_TUNNEL.min(sessions),
         user: USER.into(),
         password: USER.into(),
-        loss: 0,
         secret: None,
         proxy: None,
     }

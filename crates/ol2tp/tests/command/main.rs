@@ -24,5 +24,6 @@ mod netns_restores;
 mod netns_service;
 mod netns_strangers;
 mod netns_waits;
+mod relay;
 mod replay;
 mod vpn;

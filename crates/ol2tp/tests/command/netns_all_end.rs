@@ -48,7 +48,6 @@ fn their_addresses_serve_others_and_their_interfaces_go() {
             sessions_per_tunnel: CLIENTS,
             user: USER.into(),
             password: PASSWORD.into(),
-            loss: 0,
             secret: None,
             proxy: None,
         };

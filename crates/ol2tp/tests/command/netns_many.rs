@@ -1,4 +1,4 @@
-//! Five hundred clients at once, over a network that loses a twentieth of all datagrams each way.
+//! Five hundred clients at once, through a relay that loses a twentieth of all datagrams each way.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::net::if_::if_nametoindex;
-use ol2tp::bed::{Bed, RIGHT, Space};
+use ol2tp::bed::{Bed, LEFT, RIGHT, Space};
 use ol2tp::clients::{Clients, Load};
 use ol2tpd::Notice;
 use ol2tpd::control::Report;
@@ -15,11 +15,12 @@ use pppol2tp::Prefix;
 use pppol2tp::netlink::Netlink;
 
 use crate::home::Home;
+use crate::relay::Relay;
 use crate::vpn::{PASSWORD, USER};
 
 const CLIENTS: usize = 500;
 /// Lost of 1000.
-const LOSS: u32 = 50;
+const LOSS: u64 = 50;
 const PATIENCE: Duration = Duration::from_secs(120);
 const SOCKET: &str = "/run/many.sock";
 
@@ -35,22 +36,26 @@ fn all_come_up_none_twice_and_all_are_gone_in_the_end() {
     let mut server = home.start(&[&serve[..], &pool].concat());
     server.until_listening();
 
+    let middle = (LEFT, 1701).into();
+    let mut relay = Relay::new(&bed.left, middle, (RIGHT, 1701).into(), LOSS).unwrap();
     let load = Load {
-        server: (RIGHT, 1701).into(),
+        server: middle,
         sources: sources(&bed.left),
         tunnels: CLIENTS,
         opening: CLIENTS,
         sessions_per_tunnel: 1,
         user: USER.into(),
         password: PASSWORD.into(),
-        loss: LOSS,
         secret: None,
         proxy: None,
     };
     let mut clients = bed.left.enter(|| Clients::new(load)).unwrap();
     // An end that is up answers the other until that is up too.
-    let (served, started) = (AtomicBool::new(false), Instant::now());
-    let all = thread::scope(|scope| {
+    let (served, over, started) = (AtomicBool::new(false), AtomicBool::new(false), Instant::now());
+    thread::scope(|scope| {
+        let _relay = scope.spawn(|| relay.carry(&bed.left, &over).unwrap());
+        // It stops however this ends.
+        let _over = Over(&over);
         scope.spawn(|| {
             server.until_count(CLIENTS, |notice| matches!(notice, Notice::SessionUp { .. }));
             // A frame that comes for the second time has a link negotiated anew.
@@ -58,18 +63,29 @@ fn all_come_up_none_twice_and_all_are_gone_in_the_end() {
                 served.store(remotes(&home) == (CLIENTS, CLIENTS), Relaxed);
             }
         });
-        clients.run(PATIENCE, |clients| clients.up == CLIENTS && served.load(Relaxed)).unwrap()
-    });
-    assert!(all, "{} are up, {} failed, the last one: {}", clients.up, clients.failed, clients.why);
-    let addresses: BTreeSet<_> = clients.addresses().into_iter().collect();
-    assert_eq!(addresses.len(), CLIENTS);
+        let all = clients.run(PATIENCE, |clients| clients.up == CLIENTS && served.load(Relaxed)).unwrap();
+        assert!(all, "{} are up, {} failed, the last one: {}", clients.up, clients.failed, clients.why);
+        let addresses: BTreeSet<_> = clients.addresses().into_iter().collect();
+        assert_eq!(addresses.len(), CLIENTS);
 
-    clients.close().unwrap();
-    let gone = clients.run(PATIENCE, |clients| clients.tunnels() == 0).unwrap();
-    assert!(gone, "{} tunnels are left", clients.tunnels());
+        clients.close().unwrap();
+        let gone = clients.run(PATIENCE, |clients| clients.tunnels() == 0).unwrap();
+        assert!(gone, "{} tunnels are left", clients.tunnels());
+    });
+    let lost = relay.lost * 1000 / (relay.lost + relay.carried);
+    assert!((LOSS - 20..LOSS + 20).contains(&lost), "{lost} of 1000 were lost");
     server.until_count(CLIENTS, |notice| matches!(notice, Notice::SessionDown { .. }));
     server.stop();
     assert_eq!(home.traces(), before);
+}
+
+/// Has the relay stop.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// Addresses that the clients share by twos: one address may ask for 50 tunnels a second.

@@ -63,7 +63,6 @@ fn called(secret: Option<&str>) -> (Option<String>, String) {
         sessions_per_tunnel: 1,
         user: USER.into(),
         password: PASSWORD.into(),
-        loss: 0,
         secret: secret.map(Into::into),
         proxy: Some(proxy()),
     };

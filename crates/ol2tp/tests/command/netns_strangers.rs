@@ -27,7 +27,6 @@ fn calls_that_nobody_proves_anything_for_are_not_all_told() {
         sessions_per_tunnel: 100,
         user: USER.into(),
         password: "guessed".into(),
-        loss: 0,
         secret: None,
         proxy: None,
     };
