@@ -443,6 +443,14 @@ impl<'a> Reactor<'a> {
 
     fn passed_up(&mut self, batch: &mut Vec<(u32, PassedUp)>) {
         let now = self.clock.now();
+        // Control messages are handed up first. But what a link's peer has said before it ended the call may be why.
+        let of_link = |reason| match reason {
+            Reason::Frame(ids) => {
+                self.sessions.get(&ids.into()).is_some_and(|session| session.link.is_some())
+            }
+            _ => false,
+        };
+        batch.sort_by_key(|(_, passed_up)| !of_link(passed_up.reason));
         for (socket, passed_up) in batch.drain(..) {
             let PassedUp { mut datagram, from, local, reason } = passed_up;
             match reason {
