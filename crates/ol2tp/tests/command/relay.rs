@@ -53,8 +53,8 @@ impl Relay {
                 let ready: Vec<_> = ready.iter().map(|fd| fd.any().unwrap_or(true)).collect();
                 for (n, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
                     match n.checked_sub(1) {
-                        None => self.from_clients(&mut buffer)?,
-                        Some(client) => self.from_server(client, &mut buffer)?,
+                        None => self.carry_there(&mut buffer)?,
+                        Some(client) => self.carry_back(client, &mut buffer)?,
                     }
                 }
             }
@@ -62,7 +62,7 @@ impl Relay {
         })
     }
 
-    fn from_clients(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+    fn carry_there(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         while let Some((len, client)) = waiting(self.here.recv_from(buffer))? {
             let at = match self.known.get(&client) {
                 Some(at) => *at,
@@ -81,7 +81,7 @@ impl Relay {
         Ok(())
     }
 
-    fn from_server(&mut self, client: usize, buffer: &mut [u8]) -> io::Result<()> {
+    fn carry_back(&mut self, client: usize, buffer: &mut [u8]) -> io::Result<()> {
         while let Some(len) = waiting(self.there[client].0.recv(buffer))? {
             if !self.loses() {
                 waiting(self.here.send_to(&buffer[..len], self.there[client].1))?;
