@@ -118,6 +118,14 @@ impl<'a> Home<'a> {
         self.start_with(arguments, &[])
     }
 
+    /// Starts a server by this file. Returns when it listens.
+    pub(crate) fn serve(&self, file: &str) -> Running {
+        self.write("/etc/ol2tp.toml", file);
+        let mut server = self.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
+        server.until_listening();
+        server
+    }
+
     /// The same with a password in the environment.
     pub(crate) fn start_as(&self, password: &str, arguments: &[&str]) -> Running {
         self.start_with(arguments, &[(password::VARIABLE, password)])

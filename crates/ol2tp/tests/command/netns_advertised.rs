@@ -82,9 +82,7 @@ fn addresses(space: &Space, interface: &str) -> Vec<IpAddr> {
 
 /// A client of [`SERVER`] that is up at both ends, and the name of the server's interface.
 fn up(left: &Home<'_>, right: &Home<'_>, more: &[&str]) -> (Running, Running, Session, String) {
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let mut client = connect(left, more);
     let (here, there) = until_up(&mut client, &mut server);
     // Now the link-local addresses are ready.
@@ -199,9 +197,7 @@ dns = "none"
 fn what_a_caller_advertises_is_not_heard() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     left.write("/etc/ol2tp.toml", BOTH);
     let mut both = left.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
     let (here, there) = until_up(&mut both, &mut server);

@@ -31,9 +31,7 @@ password = "sesame"
 fn hosts_of_our_network_stay_where_they_are() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let mut client = connect(&left, &["--dns", "none"]);
     let session = client.until_up();
     assert_eq!(session.v4.0, IpAddr::from([192, 0, 2, 77]));

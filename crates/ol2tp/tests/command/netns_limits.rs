@@ -9,8 +9,6 @@ use ol2tpd::Notice;
 use crate::home::{Home, Running};
 use crate::vpn::{connect, ping_with};
 
-const SERVE: [&str; 4] = ["serve", "-c", "/etc/ol2tp.toml", "--json"];
-
 /// A server whose sessions have a limit, and say something each second.
 fn serve(home: &Home<'_>, limit: &str) -> Running {
     let file = format!(
@@ -29,10 +27,7 @@ name = "anna"
 password = "sesame"
 "#
     );
-    home.write("/etc/ol2tp.toml", &file);
-    let mut server = home.start(&SERVE);
-    server.until_listening();
-    server
+    home.serve(&file)
 }
 
 /// How a session has ended: why, and after how many seconds.

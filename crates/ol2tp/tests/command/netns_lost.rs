@@ -40,7 +40,6 @@ password = "sesame"
 "#;
 
 const CONNECT: [&str; 5] = ["connect", "-c", "/etc/ol2tp.toml", "office", "--json"];
-const SERVE: [&str; 4] = ["serve", "-c", "/etc/ol2tp.toml", "--json"];
 
 #[test]
 fn a_killed_server_is_noticed_by_the_client() {
@@ -48,9 +47,7 @@ fn a_killed_server_is_noticed_by_the_client() {
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
     let before = left.traces();
     left.write("/etc/ol2tp.toml", CLIENT);
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&SERVE);
-    server.until_listening();
+    let server = right.serve(SERVER);
     let mut client = left.start(&CONNECT);
     client.until_up();
     server.signal(Signal::SIGKILL);
@@ -64,9 +61,7 @@ fn a_killed_server_is_noticed_by_the_client() {
 fn a_killed_client_is_noticed_by_the_server_which_takes_its_address_back() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&SERVE);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let (left_before, right_before) = (left.traces(), right.traces());
     let mut client = connect(&left, &["--dns", "none"]);
     until_up(&mut client, &mut server);
@@ -93,9 +88,7 @@ fn a_persistent_client_comes_back_when_the_server_does() {
         "/etc/ol2tp.toml",
         &format!("{CLIENT}persist = true\nbackoff = \"1s\"\nbackoff-cap = \"1s\"\n"),
     );
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&SERVE);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let mut client = left.start(&CONNECT);
     client.until_up();
 
@@ -109,8 +102,7 @@ fn a_persistent_client_comes_back_when_the_server_does() {
         });
         assert_eq!(failure, expected);
         assert!((0.75..=1.25).contains(&retry.unwrap()), "{retry:?}");
-        server = right.start(&SERVE);
-        server.until_listening();
+        server = right.serve(SERVER);
         let (here, _) = until_up(&mut client, &mut server);
         ping_both(left.space, &here);
     }

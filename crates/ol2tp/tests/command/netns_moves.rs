@@ -30,9 +30,7 @@ const BEHIND: &str = "006433C6";
 fn the_new_session_has_the_address_and_the_routes() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let mut old = connect(&left, &["--dns", "none"]);
     let (first, _) = until_up(&mut old, &mut server);
     old.signal(Signal::SIGKILL);

@@ -52,9 +52,7 @@ fn called(secret: Option<&str>) -> (Option<String>, String) {
     let bed = Bed::new().unwrap();
     let home = Home::new(&bed.right);
     let line = secret.map(|secret| format!("secret = \"{secret}\"")).unwrap_or_default();
-    home.write("/etc/ol2tp.toml", &SERVER.replace("SECRET", &line));
-    let mut server = home.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
-    server.until_listening();
+    let mut server = home.serve(&SERVER.replace("SECRET", &line));
     let load = Load {
         server: (RIGHT, 1701).into(),
         sources: vec![LEFT.into()],

@@ -57,8 +57,6 @@ address = "10.64.0.10"
 "#;
 
 const CONNECT: [&str; 5] = ["connect", "-c", "/etc/ol2tp.toml", "office", "--json"];
-const SERVE: [&str; 4] = ["serve", "-c", "/etc/ol2tp.toml", "--json"];
-
 /// What the ends have afterwards.
 const NEW_LEFT: &str = "192.0.2.11";
 const NEW_RIGHT: &str = "192.0.2.12";
@@ -80,10 +78,7 @@ fn change(space: &Space, from: IpAddr, to: &str) {
 }
 
 fn serve(right: &Home<'_>, host: &str) -> Running {
-    right.write("/etc/ol2tp.toml", &SERVER.replace("HOST", host));
-    let mut server = right.start(&SERVE);
-    server.until_listening();
-    server
+    right.serve(&SERVER.replace("HOST", host))
 }
 
 /// The failure that the client tells of, and whether it tries again.

@@ -110,9 +110,7 @@ ranges = ["10.64.0.10"]
 name = "anna"
 password = "sesame"
 "#;
-    right.write("/etc/ol2tp.toml", file);
-    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
-    server.until_listening();
+    let _server = right.serve(file);
     let ended = connect(&left, &[]).ended();
     let words = ["failed while opening the tunnel: ", "this host is not known here"];
     assert_failed(&ended, 13, Step::Tunnel, Failed::Refused, &words);

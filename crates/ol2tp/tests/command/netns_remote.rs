@@ -9,8 +9,6 @@ use serde_json::Value;
 use crate::home::{Home, Running};
 use crate::vpn::{PASSWORD, connect, ping_both, serve, until_up};
 
-const SERVE: [&str; 4] = ["serve", "-c", "/etc/ol2tp.toml", "--json"];
-
 const SERVER: &str = r#"
 [[listen]]
 address = "192.0.2.2"
@@ -158,9 +156,7 @@ fn until_they_follow(server: &mut Running, followers: &mut [&mut Running]) {
 fn events_are_told_until_the_daemon_ends() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&SERVE);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let mut json = right.start(&["events", "--json"]);
     let mut text = right.start(&["events"]);
     until_they_follow(&mut server, &mut [&mut json, &mut text]);
@@ -190,9 +186,7 @@ fn events_are_told_until_the_daemon_ends() {
 fn the_file_is_read_again_while_sessions_go_on() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&SERVE);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let mut anna = connect(&left, &["--dns", "none"]);
     let (session, _) = until_up(&mut anna, &mut server);
     let berta =

@@ -69,9 +69,7 @@ fn peer(server: &Home<'_>) -> SocketAddrV4 {
 fn everything_is_there_once_and_in_the_end_not_at_all() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let before = (left.traces(), right.traces());
     let far = Prefix { address: "203.0.113.7".parse().unwrap(), len: 32 };
     let mut client = connect(&left, &["--route", "203.0.113.0/24", "--dns", "file"]);
@@ -102,9 +100,7 @@ fn everything_is_there_once_and_in_the_end_not_at_all() {
 fn a_link_that_begins_anew_all_the_time_is_ended() {
     let bed = Bed::new().unwrap();
     let (left, right) = (Home::new(&bed.left), Home::new(&bed.right));
-    right.write("/etc/ol2tp.toml", SERVER);
-    let mut server = right.start(&["serve", "-c", "/etc/ol2tp.toml", "--json"]);
-    server.until_listening();
+    let mut server = right.serve(SERVER);
     let mut client = connect(&left, &["--dns", "none"]);
     let (_, there) = until_up(&mut client, &mut server);
     let peer = peer(&right);

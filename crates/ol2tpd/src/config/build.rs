@@ -454,10 +454,12 @@ fn may_execute(file: &fs::Metadata) -> bool {
     let groups = unistd::getgroups().unwrap_or_default();
     let is_in =
         |group: u32| group == unistd::getegid().as_raw() || groups.iter().any(|gid| gid.as_raw() == group);
-    let bit = match () {
-        () if file.uid() == unistd::geteuid().as_raw() => 0o100,
-        () if is_in(file.gid()) => 0o010,
-        () => 0o001,
+    let bit = if file.uid() == unistd::geteuid().as_raw() {
+        0o100
+    } else if is_in(file.gid()) {
+        0o010
+    } else {
+        0o001
     };
     file.mode() & bit != 0
 }

@@ -338,8 +338,7 @@ impl Reactor<'_> {
             Failed::Silence if was_up => Failed::Lost,
             Failed::Refused | Failed::Address if was_up => Failed::Ended,
             // The end of the link may be heard before that of the call, which says more.
-            // Who has let us in and ends it then has no address: l2tpns says "try another LNS".
-            Failed::Ended | Failed::Refused if !was_up && entry.step == Step::Network => Failed::Address,
+            Failed::Ended if !was_up && entry.step == Step::Network => Failed::Address,
             Failed::Ended if !was_up => Failed::Refused,
             failure => failure,
         };

@@ -67,6 +67,12 @@ impl Ending {
         Self { failure: Failed::Password, why, ..self }
     }
 
+    /// Others let us in and have no address then: l2tpns says "try another LNS".
+    pub(super) fn while_agreeing(self) -> Self {
+        let why = format!("the call was ended while we agreed on addresses: {}", self.why);
+        Self { failure: Failed::Address, why, ..self }
+    }
+
     pub(super) fn of_link(reason: &ppp::Reason) -> Self {
         let (cause, failure) = match reason {
             ppp::Reason::Closed => (TerminateCause::NAS_REQUEST, Failed::Local),

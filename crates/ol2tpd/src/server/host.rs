@@ -48,14 +48,11 @@ impl Reactor<'_> {
         let meant = self.dials.config(dial).routes.clone();
         let mut refused = None;
         let times = host.take(now, &told.prefixes, |network| {
+            // Whoever routes it there means it.
+            if meant.iter().any(|prefix| prefix.len <= network.len && prefix.contains(network.address)) {
+                return true;
+            }
             let why = match &*routes {
-                // Whoever routes it there means it.
-                _ if meant
-                    .iter()
-                    .any(|prefix| prefix.contains(network.address) && prefix.len <= network.len) =>
-                {
-                    None
-                }
                 Ok(routes) => others(routes, index, network).map(|there| format!("there is {there}")),
                 Err(error) => Some(format!("the routes here cannot be read: {error}")),
             };

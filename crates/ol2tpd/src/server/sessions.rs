@@ -495,7 +495,7 @@ impl Session {
             return *known;
         }
         let Some(link) = &mut self.link else { return call };
-        let authenticating = link.phase() == Phase::Authenticate && self.dial.is_some();
+        let phase = link.phase();
         // It may have known, and waited for an answer of the peer.
         link.lower_down();
         while let Some(event) = link.poll_event() {
@@ -505,8 +505,10 @@ impl Session {
                 return Ending::of_link(&reason);
             }
         }
-        match call.failure {
-            Failed::Refused if authenticating => call.while_authenticating(),
+        match (call.failure, phase) {
+            _ if self.dial.is_none() => call,
+            (Failed::Refused, Phase::Authenticate) => call.while_authenticating(),
+            (Failed::Refused, Phase::Network) => call.while_agreeing(),
             _ => call,
         }
     }
