@@ -16,6 +16,7 @@
 //! | `access` | what the accounts answer |
 //! | `limits` | how long it may last |
 //! | `ending` | why a session ends |
+//! | `reload` | the configuration is read again |
 //! | `farewell` | the end of the daemon |
 //! | `pppd` | pppd in place of our own PPP |
 //! | `forwarding` | whether this machine forwards packets |
@@ -42,6 +43,7 @@ mod limits;
 mod names;
 mod network;
 mod pppd;
+mod reload;
 mod removal;
 mod requests;
 mod resolvers;
@@ -69,7 +71,7 @@ use pppol2tp::{Driver, PassedUp, Reason};
 use rand_core::{Rng, SeedableRng};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
-use tracing::{error, warn};
+use tracing::warn;
 use zeroize::Zeroize;
 
 use self::addresses::Addresses;
@@ -511,28 +513,6 @@ impl<'a> Reactor<'a> {
         }
     }
 
-    fn load_again(&mut self) {
-        if self.farewell.is_some() {
-            return;
-        }
-        let Some(reload) = &mut self.reload else {
-            warn!("SIGHUP: there is no configuration file to read again");
-            return;
-        };
-        self.notify.reloading();
-        let read = reload().and_then(|settings| fit(settings, self.driver.name()));
-        let taken = read.and_then(|settings| match self.listen(&settings.listen) {
-            Ok(()) => Ok(settings),
-            Err(error) => Err(error.to_string()),
-        });
-        match taken {
-            Ok(settings) => self.adopt(settings),
-            Err(why) => error!("the configuration was not taken, the old one stays: {why}"),
-        }
-        self.notify.ready();
-        self.tell_status();
-    }
-
     /// Where peers find us, for those who ask the service manager.
     fn tell_status(&self) {
         let listening = self.settings.listen.iter().filter_map(|local| self.sockets.bound(*local));
@@ -543,46 +523,12 @@ impl<'a> Reactor<'a> {
         });
     }
 
-    /// New settings: what is up stays up, what comes follows them.
-    fn adopt(&mut self, settings: Settings) {
-        *self.endpoint.config_mut() = control_config(&settings);
-        self.pools.reload(&settings);
-        self.aaa.reload(&settings);
-        self.scripts.set(settings.hooks.clone());
-        let has_ipv6 = |settings: &Settings| settings.serves_ipv6() || settings.dials_ipv6();
-        if has_ipv6(&settings) && !has_ipv6(&self.settings) {
-            warn!(
-                "IPv6 is new in the configuration: its prefixes are announced, and those of servers heard, \
-                 after the next start only"
-            );
-        }
-        if settings.runs_programs() && !self.settings.runs_programs() {
-            warn!("scripts or pppd are new in the configuration: until the next start they lack CAP_NET_RAW");
-        }
-        self.settings = settings;
-        if let Err(error) = self.share_interfaces() {
-            error!("the new configuration: {error}");
-        }
-        self.adopt_tunnels();
-        self.adopt_dials();
-        self.notice(Notice::Reloaded);
-    }
-
     fn notice(&mut self, notice: Notice) {
         (self.on_notice)(&notice);
         if self.notices.receiver_count() > 0 {
             // Whoever is left behind is told so.
             let _ = self.notices.send(Arc::new(notice));
         }
-    }
-}
-
-/// Settings that this driver can do.
-fn fit(settings: Settings, driver: &str) -> std::result::Result<Settings, String> {
-    let hindrance = if driver == "linux" { settings.not_for_linux() } else { settings.not_for_user() };
-    match hindrance {
-        Some(why) => Err(format!("{why}; this daemon runs on driver `{driver}`: start it anew")),
-        None => Ok(settings),
     }
 }
 

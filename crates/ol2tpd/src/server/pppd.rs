@@ -571,7 +571,7 @@ mod tests {
 
     use super::*;
     use crate::config::Settings;
-    use crate::server::fit;
+    use crate::server::reload::fit;
 
     #[test]
     fn a_reload_cannot_change_the_driver() {
