@@ -101,6 +101,18 @@ impl Datagram {
     /// Looks at the flags and, for a data message, at the ids.
     #[inline]
     pub fn parse(datagram: &[u8]) -> Self {
+        // Nearly all: data messages without Length.
+        if let [a, b, c, d, e, f, ..] = *datagram {
+            let [flags, tunnel_id, session_id] = [[a, b], [c, d], [e, f]].map(u16::from_be_bytes);
+            if flags & (FLAG_CONTROL | FLAG_LENGTH | VERSION_MASK) == VERSION {
+                return Self::Data(Header { flags, tunnel_id, session_id });
+            }
+        }
+        Self::parse_other(datagram)
+    }
+
+    #[cold]
+    fn parse_other(datagram: &[u8]) -> Self {
         let Some(flags) = be16(datagram, 0) else {
             return Self::Short;
         };
@@ -122,6 +134,10 @@ impl Header {
     /// Reads Length, Ns and Nr. `datagram` is the one that this header was parsed from.
     #[inline]
     pub fn message(&self, datagram: &[u8]) -> Result<Message, Malformed> {
+        // Nearly all; what is not there needs no look.
+        if self.flags & (FLAG_LENGTH | FLAG_SEQUENCE | FLAG_OFFSET) == 0 && datagram.len() >= SHORT {
+            return Ok(Message { sequence: None, len: datagram.len(), at: SHORT, offset: false });
+        }
         let (mut at, len) = if self.flags & FLAG_LENGTH != 0 {
             let len = be16(datagram, 2).ok_or(Malformed::Length)? as usize;
             (8, len)

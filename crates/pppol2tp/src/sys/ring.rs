@@ -1,10 +1,11 @@
 //! Many writes in one system call, by io_uring.
 //!
-//! The descriptors do not block, so the kernel makes each write before the call returns, in order.
+//! The kernel makes each write before the call returns, in order, or not at all: none may wait.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use io_uring::squeue::Flags;
 use io_uring::{IoUring, opcode, types};
 
 /// The most writes of a call.
@@ -18,41 +19,46 @@ impl Ring {
     ///
     /// Errors: the kernel has no io_uring, one from before Linux 6.1, or lets nobody use it.
     pub(crate) fn new() -> io::Result<Self> {
-        let ring = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(WRITES as u32);
+        let mut builder = IoUring::builder();
+        let ring =
+            builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().build(WRITES as u32);
         ring.map(Self)
     }
 
-    /// Makes the writes, at most [`WRITES`], in order. `done` is told of each that was made: which, and
-    /// the error if it failed.
-    ///
-    /// Errors: those of which `done` was not told are not made; the ring is of no use any more.
+    /// Makes the writes, at most [`WRITES`], in order. `failed` is told of each that failed: which, and the error;
+    /// `EAGAIN` and `EOPNOTSUPP`: the kernel cannot do it without waiting. Returns how many were made, those that failed included; after an error not all, and the ring is of no
+    /// use any more.
     pub(crate) fn write<'a>(
         &mut self,
         writes: impl Iterator<Item = (BorrowedFd<'a>, &'a [u8])>,
-        mut done: impl FnMut(usize, Option<io::Error>),
-    ) -> io::Result<()> {
+        mut failed: impl FnMut(usize, io::Error),
+    ) -> (usize, io::Result<()>) {
         let mut count = 0;
         for (fd, bytes) in writes.take(WRITES) {
             let write = opcode::Write::new(types::Fd(fd.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32);
-            // SAFETY: the borrows keep descriptor and bytes until this returns, and that is when all writes are
-            // made, or, after an error, the ring is not entered any more.
-            let pushed = unsafe { self.0.submission().push(&write.build().user_data(count)) };
-            pushed.map_err(io::Error::other)?;
+            let write =
+                write.rw_flags(libc::RWF_NOWAIT).build().user_data(count as u64).flags(Flags::SKIP_SUCCESS);
+            // SAFETY: the borrows keep descriptor and bytes until this returns. RWF_NOWAIT: each write is made, or has
+            // failed, when the kernel has taken it; what it has not taken after an error it never takes, because
+            // the ring is not entered any more.
+            if let Err(full) = unsafe { self.0.submission().push(&write) } {
+                return (0, Err(io::Error::other(full)));
+            }
             count += 1;
         }
         let mut made = 0;
-        while made < count {
-            match self.0.submit_and_wait((count - made) as usize) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
+        // The kernel says whether failures are still to be told of.
+        while made < count || self.0.submission().taskrun() {
+            match self.0.submit() {
+                Ok(more) => made += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (made, Err(error)),
             }
             for result in self.0.completion() {
-                let failed = (result.result() < 0).then(|| io::Error::from_raw_os_error(-result.result()));
-                done(result.user_data() as usize, failed);
-                made += 1;
+                failed(result.user_data() as usize, io::Error::from_raw_os_error(-result.result()));
             }
         }
-        Ok(())
+        (made, Ok(()))
     }
 }
 
@@ -76,8 +82,9 @@ mod tests {
                 7 => (pipe.as_fd(), &bytes[..]),
                 _ => (writer.as_fd(), &bytes[..]),
             });
-            let told = |n, error: Option<io::Error>| failed.extend(error.map(|error| (n, error.kind())));
-            ring.write(writes, told).expect("written");
+            let (made, result) = ring.write(writes, |n, error| failed.push((n, error.kind())));
+            result.expect("written");
+            assert_eq!(made, WRITES);
             assert_eq!(failed, [(7, io::ErrorKind::BrokenPipe)]);
             let mut read = [[0; 2]; WRITES - 1];
             reader.read_exact(read.as_flattened_mut()).expect("what was written");

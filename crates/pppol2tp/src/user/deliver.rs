@@ -172,13 +172,18 @@ impl Writer<'_> {
                 Some((at(single.interface)?.tun.as_fd(), arena.get(single.whole.clone())?))
             });
             let mut unable = false;
-            let all = ring.write(writes, |n, error| {
-                made = made.max(n + 1);
-                let (Some(error), Some(single)) = (error, waiting.get(n)) else { return };
-                // A kernel that tries nothing here, perhaps.
-                unable |= error.raw_os_error() == Some(libc::EAGAIN);
-                self.refused(single.session, 1, &error);
+            let (first, all) = ring.write(writes, |n, error| {
+                let Some(&Single { interface, session, ref whole }) = waiting.get(n) else { return };
+                match error.raw_os_error() {
+                    Some(libc::EAGAIN | libc::EOPNOTSUPP) => {
+                        unable = true;
+                        let bytes = arena.get(whole.clone()).unwrap_or_default();
+                        self.write_now(interface, session, 1, &[IoSlice::new(bytes)]);
+                    }
+                    _ => self.refused(session, 1, &error),
+                }
             });
+            made = first;
             match all {
                 Ok(()) if !unable => self.singles.ring = Some(ring),
                 Ok(()) => tracing::info!(target: "pppol2tp", "no writes by io_uring"),
