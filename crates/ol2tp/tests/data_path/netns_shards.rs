@@ -51,7 +51,7 @@ fn end(space: &Space, number: u8, mode: Mode, at: &[SocketAddr]) -> End {
             .map(|at| driver.attach(UdpSocket::bind(at).unwrap()))
             .collect::<pppol2tp::Result<_>>()?;
         let tunnel = |tunnel: u8| -> pppol2tp::Result<_> {
-            let (id, peer) = (tunnel.into(), outer(tunnel)[usize::from(2 - number)]);
+            let (id, peer) = (1 + u16::from(tunnel), outer(tunnel)[usize::from(2 - number)]);
             let config =
                 TunnelConfig { tunnel_id: id, peer_tunnel_id: id, peer, local: None, accept_zero_id: false };
             let tunnel_socket = udps[usize::from(tunnel) % udps.len()].tunnel(config)?;
@@ -91,7 +91,7 @@ fn in_mode(mode: Mode) {
     });
     for end in ends {
         let snapshot = end.driver.snapshot();
-        assert_eq!(snapshot.sessions.len(), TUNNELS.into());
+        assert_eq!(snapshot.sessions.len(), usize::from(TUNNELS));
         for session in &snapshot.sessions {
             for (name, value) in session.stats.iter() {
                 assert!(!name.ends_with("_errors") || value == 0, "{name} {value} of {:?}", session.ids);
