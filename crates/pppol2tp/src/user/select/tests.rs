@@ -17,8 +17,8 @@ fn bind(address: &str) -> UdpSocket {
     UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
 }
 
-fn sources_v4() -> impl Iterator<Item = IpAddr> {
-    (0..50).map(|n| Ipv4Addr::new(127, 7 * n, 3, 1 + n).into())
+fn sources_v4() -> impl Iterator<Item = IpAddr> + Clone {
+    (0..50).map(|n| Ipv4Addr::new(127, 5 * n, 3, 1 + n).into())
 }
 
 /// The kernel gives each sender's datagram to the socket of its shard, and to no other.
