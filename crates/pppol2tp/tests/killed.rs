@@ -12,6 +12,7 @@ mod netns {
 
     use nix::net::if_::if_nametoindex;
     use pppol2tp::UnitConfig;
+    use pppol2tp::user::Config;
 
     use crate::common::{Bed, IDS, PATIENCE, in_netns, udp};
 
@@ -21,7 +22,7 @@ mod netns {
     #[test]
     fn with_sessions_up() {
         if std::env::var_os(KILLED).is_some() {
-            let bed = Bed::new(common::config());
+            let bed = Bed::new(Config::default());
             let unit = bed.session.unit(UnitConfig::default()).expect("a unit");
             let local = bed.handle.local_addr().expect("its address");
             let mut out = std::io::stderr();
@@ -47,7 +48,7 @@ mod netns {
             child.wait().expect("dead");
             if_nametoindex(interface).expect_err("the interface is gone");
             UdpSocket::bind(local).expect("the port is free");
-            let after = Bed::on(udp(local), udp("127.0.0.1:0"), common::config(), IDS);
+            let after = Bed::on(udp(local), udp("127.0.0.1:0"), Config::default(), IDS);
             let unit = after.session.unit(UnitConfig::default()).expect("a unit");
             assert_eq!(unit.interface(), interface);
         });

@@ -88,7 +88,7 @@ mod netns {
     ) -> End {
         // With timestamps, what TCP makes of an announced MSS is 12 bytes less.
         fs::write("/proc/sys/net/ipv4/tcp_timestamps", "0").expect("switched off");
-        let driver = UserDriver::new(Config { mode, ..common::config() }).expect("a driver");
+        let driver = UserDriver::new(Config { mode, ..Config::default() }).expect("a driver");
         let udp = driver.attach(socket).expect("attached");
         let tunnel = udp.tunnel(pppol2tp::TunnelConfig { peer_tunnel_id: 1, ..tunnel_to(peer, 1) });
         let tunnel = tunnel.expect("a tunnel");

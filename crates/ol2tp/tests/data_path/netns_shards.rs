@@ -25,11 +25,14 @@ use crate::ends::{pattern, tcp};
 const TUNNELS: u8 = 6;
 const BYTES: usize = 1 << 20;
 
+/// A tunnel with its session and interface.
+type Tunnel = (Box<dyn TunnelSocket>, Box<dyn SessionSocket>, Box<dyn Unit>);
+
 /// A driver with all that was made of it.
 struct End {
     driver: UserDriver,
     _udps: Vec<Box<dyn UdpHandle>>,
-    _tunnels: Vec<(Box<dyn TunnelSocket>, Box<dyn SessionSocket>, Box<dyn Unit>)>,
+    _tunnels: Vec<Tunnel>,
 }
 
 /// Where a tunnel's left end is, and its right end.
