@@ -48,7 +48,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -57,6 +57,7 @@ const STEPS: [Step; 12] = [
     },
     Step { name: "tests", slow: false, run: || tests("--workspace --exclude interop -- --skip netns") },
     Step { name: "namespaces", slow: false, run: namespaces },
+    Step { name: "shards", slow: false, run: shards },
     Step { name: "docs", slow: false, run: docs },
     Step { name: "msrv", slow: true, run: msrv },
     Step { name: "deny", slow: true, run: deny },
@@ -115,9 +116,15 @@ const LIMIT: u32 = 1200;
 
 /// `cargo test` with these arguments; to run no test at all is a failure.
 fn tests(args: &str) -> Result<Passed, Problem> {
+    tests_with(&[], args)
+}
+
+/// The same with these variables.
+fn tests_with(variables: &[(&str, &str)], args: &str) -> Result<Passed, Problem> {
     let limit = if ci() { format!("timeout --kill-after=10 {LIMIT}") } else { String::new() };
     let (mut passed, mut failed) = (0, 0);
-    let result = run_reading(&mut command(&format!("{limit} cargo test --no-fail-fast {args}")), |line| {
+    let mut command = command(&format!("{limit} cargo test --no-fail-fast {args}"));
+    let result = run_reading(command.envs(variables.iter().copied()), |line| {
         if let Some((p, f)) = counts(line) {
             passed += p;
             failed += f;
@@ -147,6 +154,14 @@ fn counts(line: &str) -> Option<(u32, u32)> {
 fn namespaces() -> Result<Passed, Problem> {
     require(install::namespaces())?;
     tests("--workspace --exclude interop -- netns")
+}
+
+/// The driver's tests once more, with two shards.
+fn shards() -> Result<Passed, Problem> {
+    require(install::namespaces())?;
+    let of = ["conformance", "tunnels", "pass_up", "inner_sources", "path_errors"];
+    let of: String = of.iter().map(|name| format!(" --test {name}")).collect();
+    tests_with(&[("OL2TP_SHARDS", "2")], &format!("--workspace{of}"))
 }
 
 fn interop() -> Result<Passed, Problem> {

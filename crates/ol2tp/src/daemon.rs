@@ -68,7 +68,10 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     let control = control(end.socket.as_ref().or(settings.control_socket.as_ref()), end.controlled)?;
     let advertiser = advertiser(settings)?;
     drop_privileges(settings.runs_programs())?;
-    let (driver, why) = driver(wanted, end.mode, DEBUG_RATE)?;
+    let (driver, why) = driver(
+        wanted,
+        Config { mode: end.mode, debug_rate: DEBUG_RATE, shards: end.shards.unwrap_or(settings.shards) },
+    )?;
     let why = forced.unwrap_or(why);
     if let Some(user) = not_user.filter(|_| driver.name() == "user") {
         return Err(Failure::cannot(format!("{user}; but {why}")));
@@ -91,7 +94,8 @@ pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn D
     }
     let control = control(end.socket.as_ref(), end.controlled)?;
     drop_privileges(false)?;
-    let (driver, why) = driver(wanted, end.mode, debug_rate)?;
+    let (driver, why) =
+        driver(wanted, Config { mode: end.mode, debug_rate, shards: end.shards.unwrap_or(1) })?;
     let chosen = Notice::Driver { name: driver.name().into(), why: why.clone() };
     match wanted {
         DriverKind::Auto => tell(&chosen, false),
@@ -136,8 +140,8 @@ fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {
 }
 
 /// A driver, and why it is that one.
-fn driver(kind: DriverKind, mode: Mode, debug_rate: Option<u32>) -> Result<(Arc<dyn Driver>, String)> {
-    let config = Config { mode, debug_rate };
+fn driver(kind: DriverKind, config: Config) -> Result<(Arc<dyn Driver>, String)> {
+    let Config { mode, debug_rate, shards } = config;
     let chosen = match kind {
         DriverKind::Auto => pppol2tp::auto(config),
         DriverKind::Linux => {
@@ -151,7 +155,11 @@ fn driver(kind: DriverKind, mode: Mode, debug_rate: Option<u32>) -> Result<(Arc<
     if kind == DriverKind::Auto && chosen.0.name() == "user" {
         can::make_interfaces().map_err(|nor| Failure::cannot(format!("{}\nAnd {nor}", chosen.1)))?;
     }
-    let ignored = [("--mode", mode != Mode::OFFLOAD), ("--debug-rate", debug_rate != DEBUG_RATE)];
+    let ignored = [
+        ("--mode", mode != Mode::OFFLOAD),
+        ("--debug-rate", debug_rate != DEBUG_RATE),
+        ("--shards", shards > 1),
+    ];
     for (option, _) in ignored.into_iter().filter(|(_, given)| *given && chosen.0.name() == "linux") {
         warn!("{option} is of no effect: it is for driver = \"user\", and this is the kernel's");
     }

@@ -94,6 +94,20 @@ pub(crate) fn get_option(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::R
     check(result).map(|_| value)
 }
 
+/// Has a classic BPF program choose which socket of the SO_REUSEPORT group of this one receives a datagram: it sees
+/// the datagram's payload and returns the socket's number, in the order in which they were bound.
+pub(crate) fn set_selector(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let (name, size) = (libc::SO_ATTACH_REUSEPORT_CBPF, size_of::<libc::sock_fprog>() as libc::socklen_t);
+    // SAFETY: the pointer and size describe `program`, whose own pointer and length describe the slice; the kernel
+    // only reads them, and both outlive the call.
+    let result = unsafe {
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, name, (&raw const program).cast(), size)
+    };
+    check(result).map(drop)
+}
+
 /// Opens a TUN interface without packet information; `%d` in the name is the first free number.
 /// Returns its queue, non-blocking, and its name.
 pub(crate) fn open_tun(name: &str, vnet: bool) -> io::Result<(File, String)> {

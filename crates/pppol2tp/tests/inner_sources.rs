@@ -5,7 +5,6 @@ mod common;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use common::{Bed, in_netns, ipv4};
-use pppol2tp::user::Config;
 use pppol2tp::{Prefix, UnitConfig};
 
 /// An IPv4 or IPv6 packet from this address, in a PPP frame.
@@ -26,7 +25,7 @@ fn frame(from: IpAddr) -> Vec<u8> {
 
 /// Which of these sources are taken for forged.
 fn forged<'a>(sources: &[Prefix], from: &[&'a str]) -> Vec<&'a str> {
-    let bed = Bed::new(Config::default());
+    let bed = Bed::new(common::config());
     let config = UnitConfig { sources: sources.to_vec(), ..UnitConfig::default() };
     let unit = bed.session.unit(config).expect("a unit");
     unit.set_up(true).expect("up");

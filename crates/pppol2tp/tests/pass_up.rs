@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use common::{Bed, IDS, PATIENCE, message, tunnel_to};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pppol2tp::user::{Config, UserDriver};
+use pppol2tp::user::UserDriver;
 use pppol2tp::{Driver, Errno, PassedUp, Reason, SessionIds, SessionSocket, SocketOption};
 
 const OTHER: SessionIds = SessionIds { session_id: 11, peer_session_id: 21, ..IDS };
 const HELLO: &[u8] = &[0xc8, 2, 0, 12, 0, 0, 0, 0, 0, 1, 0, 1];
 
 fn bed() -> Bed {
-    Bed::new(Config::default())
+    Bed::new(common::config())
 }
 
 /// An LCP frame with this number in it.

@@ -8,7 +8,6 @@ use common::{Bed, IDS, in_netns, too_big, udp};
 use nix::net::if_::if_nametoindex;
 use pppol2tp::UnitConfig;
 use pppol2tp::netlink::Netlink;
-use pppol2tp::user::Config;
 
 fn errors(bed: &Bed) -> u64 {
     let snapshot = pppol2tp::Driver::snapshot(&*bed.driver);
@@ -21,7 +20,7 @@ fn netns_only_the_path_that_an_error_is_about_is_asked_for() {
     in_netns(|| {
         let peer = udp("127.0.0.2:0");
         let address = peer.local_addr().expect("its address");
-        let bed = Bed::on(udp("127.0.0.1:0"), peer, Config::default(), IDS);
+        let bed = Bed::on(udp("127.0.0.1:0"), peer, common::config(), IDS);
         let unit = bed.session.unit(UnitConfig::default()).expect("a unit");
         let before = unit.mtu();
         // What the path carries has changed; nobody has told the driver.

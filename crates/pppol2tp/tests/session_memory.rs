@@ -9,7 +9,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 
 use common::{in_netns, tunnel_to, udp};
-use pppol2tp::user::{Config, UserDriver};
+use pppol2tp::user::UserDriver;
 use pppol2tp::{Driver, Interface, Prefix, SessionIds, SharedConfig, SocketOption, UnitConfig};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -34,7 +34,7 @@ fn netns_an_idle_session_takes_little() {
 
 /// Bytes of each of the sessions, and of so many tunnels.
 fn each(tunnels: u16) -> usize {
-    let driver = UserDriver::new(Config::default()).expect("a driver");
+    let driver = UserDriver::new(common::config()).expect("a driver");
     let handle = driver.attach(udp("127.0.0.1:0")).expect("attached");
     let peer = udp("127.0.0.1:0").local_addr().expect("its address");
     let config = SharedConfig { name: "l2tp%d".into(), mtu: 1400 };

@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use common::{Bed, IDS, PATIENCE, message, receive, settle, tunnel_to, udp};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pppol2tp::user::{Config, UserDriver};
+use pppol2tp::user::UserDriver;
 use pppol2tp::{Driver, Errno, Reason, SessionIds, SessionSocket, TunnelConfig};
 
 const FRAME: &[u8] = &[0xc0, 0x21, 9, 1, 0, 8, 1, 2, 3, 4];
 const HDLC: &[u8] = &[0xff, 3, 0xc0, 0x21, 9, 1, 0, 8, 1, 2, 3, 4];
 
 fn driver() -> UserDriver {
-    UserDriver::new(Config::default()).expect("a driver")
+    UserDriver::new(common::config()).expect("a driver")
 }
 
 fn address(socket: &UdpSocket) -> SocketAddr {
@@ -115,7 +115,7 @@ fn an_id_belongs_to_one_socket() {
 
 #[test]
 fn a_second_management_socket_names_the_same_peer() {
-    let bed = Bed::new(Config::default());
+    let bed = Bed::new(common::config());
     let peer = address(&bed.peer);
     let again = bed.handle.tunnel(tunnel_to(peer, 1)).expect("attached to the tunnel");
     assert_eq!(bed.driver.snapshot().tunnels[0].references, 3);
@@ -128,7 +128,7 @@ fn a_second_management_socket_names_the_same_peer() {
 
 #[test]
 fn tunnel_ids_and_session_ids_are_checked() {
-    let bed = Bed::new(Config::default());
+    let bed = Bed::new(common::config());
     let connect = |session_id, peer_session_id| {
         errno(bed.driver.session(SessionIds { session_id, peer_session_id, ..IDS }))
     };
@@ -162,7 +162,7 @@ fn connected_socket() {
 
 #[test]
 fn strangers_are_counted_and_dropped() {
-    let bed = Bed::new(Config::default());
+    let bed = Bed::new(common::config());
     let stranger = udp("127.0.0.1:0");
     let local = bed.handle.local_addr().expect("its address");
     for _ in 0..5 {
@@ -214,7 +214,7 @@ fn tunnel_id_0_of_peers_that_are_allowed_to() {
 fn a_flood_does_not_displace_control_messages() {
     const JUNK: usize = 2000;
     const CONTROL: u16 = 300;
-    let bed = Bed::new(Config::default());
+    let bed = Bed::new(common::config());
     let control = |ns| message(&[0xc802, 12, 1, 0, ns, 0], &[]);
     for ns in 0..CONTROL {
         for _ in 0..JUNK / usize::from(CONTROL) {
@@ -275,7 +275,7 @@ fn sockets_that_are_none_of_udp() {
 
 #[test]
 fn values_may_be_dropped_after_their_driver() {
-    let Bed { session, tunnel, handle, peer, driver } = Bed::new(Config::default());
+    let Bed { session, tunnel, handle, peer, driver } = Bed::new(common::config());
     drop(driver);
     let to = handle.local_addr().expect("its address");
     peer.send_to(&message(&[2, 1, 10], HDLC), to).expect("sent");
@@ -288,7 +288,7 @@ fn values_may_be_dropped_after_their_driver() {
 
 #[test]
 fn a_thousand_sessions_come_and_go() {
-    let bed = Bed::new(Config::default());
+    let bed = Bed::new(common::config());
     for round in 0..3 {
         let sessions: Vec<_> = (100..1100).map(|id| session(&bed.driver, 1, id)).collect();
         for session in &sessions {
@@ -332,7 +332,7 @@ mod netns {
     #[test]
     fn ipv6() {
         in_netns(|| {
-            let bed = Bed::on(udp("[::1]:0"), udp("[::1]:0"), Config::default(), IDS);
+            let bed = Bed::on(udp("[::1]:0"), udp("[::1]:0"), common::config(), IDS);
             bed.arrives(HDLC);
             assert_eq!(frame(&*bed.session), FRAME);
             bed.session.send(FRAME).expect("sent");

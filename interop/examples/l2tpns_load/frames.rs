@@ -61,7 +61,7 @@ pub(super) fn measure(
     {
         cores.server()?;
         let address = SocketAddr::from((lan::address(host), PORT));
-        let server = Server::start(there.space(), program, address, mode)?;
+        let server = Server::start(there.space(), program, address, mode, 1)?;
         cores.clients()?;
         let (here, there) = (lan.here.space(), there.space());
         stands.push(Stand::new(here, there, address, server.pid(), source, sessions, &interrupt)?);

@@ -75,7 +75,7 @@ fn run() -> Result<()> {
         ))),
     };
     let (sessions, rounds) = (number(SESSIONS, MOST_SESSIONS)?, number(ROUNDS, MOST_ROUNDS)?);
-    let (cores, progress) = (Cores::choose()?, Progress::new(false));
+    let (cores, progress) = (Cores::choose(1)?, Progress::new(false));
     progress.say("building the command");
     let program = interop::ol2tp().doing("the command")?;
     let lan = Lan::new().doing("a network")?;
@@ -112,7 +112,7 @@ fn ol2tp(program: &Path, lan: &Lan, host: u8, sessions: usize, cores: &Cores) ->
     let there = lan.host(host).doing("a host")?;
     let address = SocketAddr::from((lan::address(host), PORT));
     cores.server()?;
-    let server = Server::start(there.space(), program, address, Mode::OFFLOAD)?;
+    let server = Server::start(there.space(), program, address, Mode::OFFLOAD, 1)?;
     measure(lan, &there, address, sessions, &[server.pid()], cores)
 }
 

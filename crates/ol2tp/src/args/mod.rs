@@ -18,7 +18,7 @@ pub use client::{ConnectArgs, DisconnectArgs, EventsArgs};
 pub use serve::ServeArgs;
 pub use value::{Assignment, Ids, Rate};
 
-use value::{debug_mask, driver, duration, mode, seconds};
+use value::{debug_mask, driver, duration, mode, seconds, shards};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -148,6 +148,9 @@ pub struct EndArgs {
     /// Offloads to use: offload, no-uso, no-tso, no-vnet, no-gso, no-gro, no-udp, no-ring, batch, plain
     #[arg(long, value_name = "NAME", default_value = "offload", value_parser = mode)]
     pub mode: Mode,
+    /// Pairs of threads, over which the tunnels are spread by the peer's address: 1 to 64 [default: 1]
+    #[arg(long, value_name = "N", value_parser = shards)]
+    pub shards: Option<usize>,
     /// Which driver moves the frames: user, linux (the kernel's), auto (the kernel's where it works) [default: user]
     #[arg(long, value_name = "NAME", value_parser = driver)]
     pub driver: Option<DriverKind>,
@@ -292,6 +295,9 @@ pub struct BenchArgs {
     /// Sessions on the shared interface
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     pub sessions: u16,
+    /// Shards of the server that `frames` measures, which has a core for each if there are as many
+    #[arg(long, value_name = "N", default_value = "1", value_parser = shards)]
+    pub shards: usize,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

@@ -308,7 +308,7 @@ fn source(n: u8) -> Ipv4Addr {
 ///
 /// Errors: interrupted, or something does not work.
 pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> Result<Frames> {
-    let (program, cores) = (this_program()?, Cores::choose()?);
+    let (program, cores) = (this_program()?, Cores::choose(args.shards)?);
     let window = Window { ramp: RAMP, length: args.seconds };
     let mut counts = vec![1, 100, usize::from(args.sessions)];
     counts.retain(|count| *count <= usize::from(args.sessions));
@@ -323,7 +323,7 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
             progress.say(format_args!("setting up {sessions} sessions"));
             let address = SocketAddr::from((bed::RIGHT, 1701));
             cores.server()?;
-            let server = Server::start(&bed.right, &program, address, mode)?;
+            let server = Server::start(&bed.right, &program, address, mode, args.shards)?;
             cores.clients()?;
             stands.push(Stand::new(
                 &bed.left,

@@ -66,9 +66,9 @@ pub struct Setup {
 /// Errors: interrupted, or not all of them come up.
 pub fn measure(sessions: usize, idle: Duration, interrupt: &Interrupt, progress: &Progress) -> Result<Setup> {
     let space = Space::new().doing("making a network namespace")?;
-    let cores = Cores::choose()?;
+    let cores = Cores::choose(1)?;
     cores.server()?;
-    let server = Server::start(&space, &this_program()?, SERVER, Mode::OFFLOAD)?;
+    let server = Server::start(&space, &this_program()?, SERVER, Mode::OFFLOAD, 1)?;
     cores.clients()?;
     let load = load(SERVER, |n| Ipv4Addr::new(127, 0, 0, 2 + n), sessions);
     let (sessions, tunnels) = (load.sessions(), load.tunnels);
@@ -135,37 +135,43 @@ pub fn set_up(clients: &mut Clients, sessions: usize, interrupt: &Interrupt) -> 
     Ok(seconds)
 }
 
-/// A core for the server and another for the clients, if there are two. This thread has all of them again
+/// Cores for the server and another for the clients, if there are two. This thread has all of them again
 /// when this value is dropped.
 #[derive(Debug)]
 pub struct Cores {
     all: CpuSet,
-    server: usize,
-    clients: usize,
+    server: CpuSet,
+    clients: CpuSet,
 }
 
 impl Cores {
-    /// The first two that this process may use.
-    pub fn choose() -> Result<Self> {
+    /// The first that this process may use: one for the clients, and the ones before it for a server with so many
+    /// shards, or as many as there are.
+    pub fn choose(shards: usize) -> Result<Self> {
         let all = sched_getaffinity(Pid::from_raw(0)).doing("asking for this process's cores")?;
-        let mut usable = (0..CpuSet::count()).filter(|core| all.is_set(*core).unwrap_or(false));
-        let server = usable.next().ok_or_else(|| Failure::new("this process has no core"))?;
-        Ok(Self { all, server, clients: usable.next().unwrap_or(server) })
+        let usable: Vec<_> = (0..CpuSet::count()).filter(|core| all.is_set(*core).unwrap_or(false)).collect();
+        let last = usable.len().checked_sub(1).ok_or_else(|| Failure::new("this process has no core"))?;
+        let set = |cores: &[usize]| {
+            let mut set = CpuSet::new();
+            cores.iter().try_for_each(|core| set.set(*core)).map(|()| set).doing("choosing cores")
+        };
+        let clients = last.min(shards);
+        Ok(Self { all, server: set(&usable[..clients.max(1)])?, clients: set(&usable[clients..=clients])? })
     }
 
-    /// Whether they are two.
+    /// Whether they are not the same.
     pub fn apart(&self) -> bool {
         self.server != self.clients
     }
 
-    /// Puts this thread, and all that it starts from now on, on the server's core.
+    /// Puts this thread, and all that it starts from now on, on the server's cores.
     pub fn server(&self) -> Result<()> {
-        pin(self.server)
+        pin(&self.server)
     }
 
     /// Puts this thread, and all that it starts from now on, on the clients' core.
     pub fn clients(&self) -> Result<()> {
-        pin(self.clients)
+        pin(&self.clients)
     }
 }
 
@@ -176,9 +182,8 @@ impl Drop for Cores {
     }
 }
 
-fn pin(core: usize) -> Result<()> {
-    let mut only = CpuSet::new();
-    only.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only)).doing("choosing a core")
+fn pin(cores: &CpuSet) -> Result<()> {
+    sched_setaffinity(Pid::from_raw(0), cores).doing("choosing a core")
 }
 
 /// What a process has used.
@@ -215,16 +220,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it with these offloads. Returns once it listens.
+    /// Starts it with these offloads and as many shards. Returns once it listens.
     ///
     /// Errors: it does not start.
-    pub fn start(space: &Space, program: &Path, listen: SocketAddr, mode: Mode) -> Result<Self> {
+    pub fn start(
+        space: &Space,
+        program: &Path,
+        listen: SocketAddr,
+        mode: Mode,
+        shards: usize,
+    ) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().doing("socket pair")?;
         let start = || {
             Command::new(program)
                 .args(["serve", "--controlled", "--log", "warn", "--interface", "shared", "--auth", "chap"])
                 .args(["--listen", &listen.to_string(), "--user", &format!("{USER}:{USER}")])
                 .args(["--pool", "10.64.0.0/15", "--local-address", "10.63.0.1", "--mode", mode.name()])
+                .args(["--shards", &shards.to_string()])
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
                 .stdout(Stdio::null())
                 .spawn()

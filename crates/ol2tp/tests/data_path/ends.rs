@@ -67,7 +67,7 @@ impl End {
         let (driver, udp, tunnel, session, unit) = space
             .enter(|| {
                 let make = || {
-                    let driver = UserDriver::new(Config { mode, debug_rate })?;
+                    let driver = UserDriver::new(Config { mode, debug_rate, ..Config::default() })?;
                     let udp = driver.attach(socket)?;
                     let tunnel = udp.tunnel(config)?;
                     let session = driver.session(ids)?;

@@ -5,5 +5,6 @@ mod ends;
 mod netns_modes;
 mod netns_path;
 mod netns_relay;
+mod netns_shards;
 mod netns_shared;
 mod netns_static;

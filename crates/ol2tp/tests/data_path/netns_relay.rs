@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use ol2tp::bed::Space;
-use pppol2tp::user::{Config, Mode, UserDriver};
+use pppol2tp::user::{Config, UserDriver};
 use pppol2tp::{DebugMask, Driver, SessionIds, SocketOption, TunnelConfig};
 use sim::model::{Arrival, Options, replay};
 use tracing_subscriber::fmt::MakeWriter;
@@ -115,7 +115,7 @@ fn in_order_and_as_the_model_says() {
     let (at_middle, at_two) = (middle.local_addr().unwrap(), two.local_addr().unwrap());
     let end = |socket: UdpSocket, id: u16| {
         let driver = space
-            .enter(|| Ok(UserDriver::new(Config { mode: Mode::OFFLOAD, debug_rate: None }).unwrap()))
+            .enter(|| Ok(UserDriver::new(Config { debug_rate: None, ..Config::default() }).unwrap()))
             .unwrap();
         let udp = driver.attach(socket).unwrap();
         let peer_id = 3 - id;

@@ -20,6 +20,8 @@ pub struct Settings {
     pub host_name: Box<str>,
     /// Where frames go through.
     pub driver: DriverKind,
+    /// How many pairs of threads the driver in user space has.
+    pub shards: usize,
     /// Where peers reach us. Port 0 is any free port.
     pub listen: Vec<SocketAddr>,
     /// Where the control API is; `None`: [`crate::control::default_path`].
@@ -99,7 +101,9 @@ impl Settings {
                 tables.join(", ")
             )
         };
-        (!tables.is_empty()).then(mss_clamp).into_iter().collect()
+        let shards = || "the kernel's driver has no `shards`: it uses all cores by itself".to_owned();
+        let ignored = [(!tables.is_empty()).then(mss_clamp), (self.shards > 1).then(shards)];
+        ignored.into_iter().flatten().collect()
     }
 
     /// Why the driver in user space cannot do what is wanted, if it cannot.

@@ -52,6 +52,7 @@ impl Settings {
         let root = vec![
             ("host-name", value(&*self.host_name)),
             ("driver", value(name_of(&DriverKind::NAMES, &self.driver))),
+            ("shards", value(self.shards)),
         ];
         let mut views = vec![View { table: TableName::Root, keys: root }];
         for address in &self.listen {

@@ -58,7 +58,7 @@ fn off_is_off() {
 
 #[test]
 fn the_view_of_a_file_means_the_same() {
-    let text = "host-name = \"a \\\"quoted\\\" näme\"\n[limits]\ntunnels = 7\n\
+    let text = "host-name = \"a \\\"quoted\\\" näme\"\nshards = 4\n[limits]\ntunnels = 7\n\
         [pool.'a b']\nranges = ['10.0.0.0/24', '10.0.1.5', '10.0.2.1-10.0.2.3']\n[ipv6-pool.x]\nprefix = '2001:db8::/48'\n\
         [peer.'x.y']\nhost-name = 'x*'\nnetwork = '192.0.2.0/24'\nauth = []\nlocal-address = '10.0.0.1'\npool = 'a b'\n\
         ipv6-pool = 'x'\nhello = 'off'\nstrict = ['padding']\nrequire-sequence = true\nreorder-timeout = '50ms'\ninterface = 'shared'\n\

@@ -4,32 +4,63 @@
 //! while it waits for them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, Weak};
 
 use l2tp_data::proc::bucket;
 use l2tp_data::stats::Stats;
 
 use super::down::Down;
 use super::log::Log;
-use super::state::{Interface, Session, Tunnel, Udp, lock};
+use super::state::{Counter, Interface, Session, Tunnel, Udp, UdpCounters, lock};
 use super::up::Up;
 use super::worker::{self, Mailbox};
-use super::{Config, Mode};
+use super::{Config, MAX_SHARDS, Mode};
 use crate::connect;
 use crate::netlink::Netlink;
-use crate::{DebugMask, Error, Result, SessionInfo, Snapshot, SocketInfo, TunnelInfo};
+use crate::{DebugMask, Errno, Error, Result, SessionInfo, Snapshot, SocketInfo, TunnelInfo};
 
 /// A driver's threads and what they work on.
 pub(super) struct Core {
     pub(super) mode: Mode,
     pub(super) log: Arc<Log>,
     pub(super) netlink: Arc<Netlink>,
+    pub(super) shards: Vec<Arc<Shard>>,
+    registry: Mutex<Registry>,
+}
+
+/// A pair of threads: *up* has the receive halves of the sessions of its tunnels, *down* the transmit halves of those of
+/// its interfaces.
+pub(super) struct Shard {
     pub(super) up: Mailbox<Up>,
     pub(super) down: Mailbox<Down>,
-    registry: Mutex<Registry>,
+}
+
+impl Shard {
+    fn start(
+        number: usize,
+        of: usize,
+        mode: Mode,
+        log: &Arc<Log>,
+        netlink: &Arc<Netlink>,
+    ) -> io::Result<Self> {
+        let name = |way| if of == 1 { format!("ol2tp-{way}") } else { format!("ol2tp-{way}-{number}") };
+        let (up_log, up_netlink, down_log) = (log.clone(), netlink.clone(), log.clone());
+        let up = worker::start(
+            &name("up"),
+            move |epoll| Up::new(epoll, mode, up_log, up_netlink),
+            |up: Up, commands| up.run(&commands),
+        )?;
+        let down = worker::start(
+            &name("down"),
+            move |epoll| Down::new(epoll, mode, down_log),
+            |down: Down, commands| down.run(&commands),
+        )?;
+        Ok(Self { up, down })
+    }
 }
 
 /// Numbers of table entries, the lowest free one first.
@@ -62,7 +93,8 @@ pub(super) struct Known {
 /// All there is.
 #[derive(Default)]
 pub(super) struct Registry {
-    pub(super) sockets: BTreeMap<u32, Arc<Udp>>,
+    /// UDP sockets, each alone or as a group, by their slots.
+    pub(super) sockets: BTreeMap<u32, Arc<[Arc<Udp>]>>,
     pub(super) tunnels: BTreeMap<u16, Known>,
     pub(super) shared: BTreeMap<String, Arc<Interface>>,
     pub(super) births: u64,
@@ -96,22 +128,21 @@ impl connect::Known for Known {
 impl Core {
     pub(super) fn start(config: Config) -> Result<Self> {
         let system = |error| Error::system("starting the driver", &error);
-        let log = Arc::new(Log::new(config.debug_rate));
+        let Config { mode, debug_rate, shards: count } = config;
+        if !(1..=MAX_SHARDS).contains(&count) {
+            let message = format!("the driver has 1 to {MAX_SHARDS} shards, not {count}");
+            return Err(Error::new(Errno::Inval, message));
+        }
+        let log = Arc::new(Log::new(debug_rate));
         let netlink = Arc::new(Netlink::open().map_err(system)?);
-        let mode = config.mode;
-        let (up_log, up_netlink, down_log) = (log.clone(), netlink.clone(), log.clone());
-        let up = worker::start(
-            "ol2tp-up",
-            move |epoll| Up::new(epoll, mode, up_log, up_netlink),
-            |up: Up, commands| up.run(&commands),
-        );
-        let down = worker::start(
-            "ol2tp-down",
-            move |epoll| Down::new(epoll, mode, down_log),
-            |down: Down, commands| down.run(&commands),
-        );
-        let (up, down) = (up.map_err(system)?, down.map_err(system)?);
-        Ok(Self { mode, log, netlink, up, down, registry: Mutex::default() })
+        let start = |number| Shard::start(number, count, mode, &log, &netlink).map(Arc::new);
+        let shards: Vec<_> = (0..count).map(start).collect::<io::Result<_>>().map_err(system)?;
+        for shard in &shards {
+            let others = shards.iter().filter(|other| !Arc::ptr_eq(other, shard));
+            let others: Vec<Weak<_>> = others.map(Arc::downgrade).collect();
+            shard.up.leave(move |up| up.set_others(others))?;
+        }
+        Ok(Self { mode, log, netlink, shards, registry: Mutex::default() })
     }
 
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -140,33 +171,38 @@ impl Core {
         let registry = self.registry();
         let ours = registry.tunnels.values().filter(|known| known.tunnel.udp_slot == socket);
         let mask = ours.fold(0, |mask, known| mask | known.tunnel.mask().0);
-        if let Some(udp) = registry.sockets.get(&socket) {
-            udp.debug.store(mask, Relaxed);
-        }
+        let group = registry.sockets.get(&socket);
+        group.into_iter().flat_map(|group| &**group).for_each(|udp| udp.debug.store(mask, Relaxed));
     }
 
     /// Takes over the peer's tunnel id that a `connect` was accepted with.
     pub(super) fn learn_peer_id(&self, tunnel: &Tunnel, id: u16) -> Result<()> {
         if tunnel.peer_id.swap(id, Relaxed) != id {
             let slot = tunnel.slot;
-            self.down.leave(move |down| down.set_peer_id(slot, id))?;
+            // Any of them may have sessions of it.
+            self.shards
+                .iter()
+                .try_for_each(|shard| shard.down.leave(move |down| down.set_peer_id(slot, id)))?;
         }
         Ok(())
     }
 
-    /// Waits until both threads have done all that was left for them before.
+    /// Waits until the threads have done all that was left for them before.
     fn settle(&self) {
-        // Errors say that a thread is gone, and nothing is left for it.
-        let _ = self.up.call(|_| ());
-        let _ = self.down.call(|_| ());
+        for shard in &self.shards {
+            // Errors say that a thread is gone, and nothing is left for it.
+            let _ = shard.up.call(|_| ());
+            let _ = shard.down.call(|_| ());
+        }
     }
 
-    /// Ends a UDP socket: its tunnels and their sessions die with it.
-    pub(super) fn close_socket(&self, udp: &Arc<Udp>) {
-        let slot = udp.slot;
+    /// Ends a UDP socket, or a group of them: its tunnels and their sessions die with it.
+    pub(super) fn close_socket(&self, group: &[Arc<Udp>]) {
+        let Some(slot) = group.first().map(|udp| udp.slot) else { return };
         // First of all: what still comes for its sessions is nobody's, and no drop to tell of.
-        let gone = self.up.call(move |up| up.remove_socket(slot));
-        udp.passed.close();
+        let remove = |udp: &Arc<Udp>| self.shards[udp.shard].up.call(move |up| up.remove_socket(slot));
+        let gone = group.iter().map(remove).fold(Ok(()), Result::and);
+        group.iter().for_each(|udp| udp.passed.close());
         let tunnels: Vec<_> = {
             let mut registry = self.registry();
             registry.sockets.remove(&slot);
@@ -193,11 +229,12 @@ impl Core {
         self.control(tunnel.mask(), tunnel, "closing all sessions");
         self.end_sessions(&mut registry, known.sessions.into_values().map(|(_, session)| session));
         let slot = tunnel.slot;
-        if self.up.leave(move |up| up.remove_tunnel(slot)).is_ok() {
+        let up = &self.shards[tunnel.shard].up;
+        if up.leave(move |up| up.remove_tunnel(slot)).is_ok() {
             registry.tunnel_slots.put(slot);
         }
         // Those that pass up are told there.
-        self.up.wake();
+        up.wake();
         drop(registry);
         if tunnel.mask() != DebugMask::default() {
             self.gather_masks(tunnel.udp_slot);
@@ -213,8 +250,9 @@ impl Core {
     ) {
         for session in sessions.into_iter().filter(|session| session.alive.swap(false, Relaxed)) {
             let slot = session.slot;
-            let up = self.up.leave(move |up| up.remove_session(slot));
-            let down = self.down.leave(move |down| down.remove_session(slot));
+            let up = self.shards[session.tunnel.shard].up.leave(move |up| up.remove_session(slot));
+            let down =
+                self.shards[*lock(&session.transmit)].down.leave(move |down| down.remove_session(slot));
             if up.is_ok() && down.is_ok() {
                 registry.session_slots.put(slot);
             }
@@ -245,9 +283,7 @@ impl Core {
         let mut known: Vec<_> = registry.tunnels.values().collect();
         known.sort_by_key(|known| std::cmp::Reverse(known.born));
         let mut snapshot = Snapshot::default();
-        for udp in registry.sockets.values() {
-            snapshot.sockets.push(self.socket_info(udp));
-        }
+        snapshot.sockets.extend(registry.sockets.values().filter_map(|group| self.socket_info(group)));
         for known in known {
             snapshot.tunnels.push(self.tunnel_info(known));
             let mut sessions: Vec<_> = known.sessions.values().collect();
@@ -258,24 +294,28 @@ impl Core {
         snapshot
     }
 
-    fn socket_info(&self, udp: &Udp) -> SocketInfo {
-        let counters = &udp.counters;
-        SocketInfo {
-            local: udp.local,
-            mode: Mode { gso: udp.segments.load(Relaxed) > 1, gro: udp.gro, ..self.mode },
+    fn socket_info(&self, group: &[Arc<Udp>]) -> Option<SocketInfo> {
+        let first = group.first()?;
+        let sum = |counter: fn(&UdpCounters) -> &Counter| {
+            group.iter().map(|udp| counter(&udp.counters).get()).sum()
+        };
+        let gso = group.iter().all(|udp| udp.segments.load(Relaxed) > 1);
+        Some(SocketInfo {
+            local: first.local,
+            mode: Mode { gso, gro: first.gro, ..self.mode },
             counters: vec![
-                ("rx_control", counters.control.get()),
-                ("rx_control_dropped", counters.control_dropped.get()),
-                ("rx_short", counters.short.get()),
-                ("rx_version", counters.version.get()),
-                ("rx_unknown_session", counters.unknown_session.get()),
-                ("rx_frames", counters.frames.get()),
-                ("rx_frames_dropped", counters.frames_dropped.get()),
-                ("rx_passed_up_dropped", counters.other_dropped.get()),
-                ("rx_truncated", counters.truncated.get()),
-                ("icmp_errors", counters.errors.get()),
+                ("rx_control", sum(|counters| &counters.control)),
+                ("rx_control_dropped", sum(|counters| &counters.control_dropped)),
+                ("rx_short", sum(|counters| &counters.short)),
+                ("rx_version", sum(|counters| &counters.version)),
+                ("rx_unknown_session", sum(|counters| &counters.unknown_session)),
+                ("rx_frames", sum(|counters| &counters.frames)),
+                ("rx_frames_dropped", sum(|counters| &counters.frames_dropped)),
+                ("rx_passed_up_dropped", sum(|counters| &counters.other_dropped)),
+                ("rx_truncated", sum(|counters| &counters.truncated)),
+                ("icmp_errors", sum(|counters| &counters.errors)),
             ],
-        }
+        })
     }
 
     fn tunnel_info(&self, known: &Known) -> TunnelInfo {

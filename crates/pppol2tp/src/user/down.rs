@@ -74,7 +74,7 @@ enum Owner {
 }
 
 /// A session's transmit half.
-struct TxSession {
+pub(super) struct TxSession {
     shared: Arc<Session>,
     udp: Arc<Udp>,
     tx: Transmit,
@@ -168,6 +168,18 @@ impl Down {
         let Some(TxSession { shared, .. }) = take(&mut self.sessions, slot) else { return };
         let sent = Stats { rx: [0; Rx::COUNT], ..shared.stats() };
         state::lock(&shared.tunnel.past).add_session(&sent);
+    }
+
+    /// Parts with a session's half, which is bound to nothing, and sends nothing any more here.
+    pub(super) fn give_away(&mut self, session: &Arc<Session>) -> Option<TxSession> {
+        self.unbind(session);
+        half(&mut self.sessions, session)?;
+        take(&mut self.sessions, session.slot)
+    }
+
+    /// Goes on with one that another shard had, on a socket of this one.
+    pub(super) fn take_over(&mut self, half: TxSession, udp: Arc<Udp>) {
+        put(&mut self.sessions, half.shared.slot, TxSession { udp, ..half });
     }
 
     /// A tunnel's sessions learn the peer's tunnel id.

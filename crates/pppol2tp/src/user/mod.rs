@@ -1,5 +1,5 @@
 //! The driver in user space: UDP sockets on one side, TUN interfaces on the other, two threads
-//! between them.
+//! between them, or several such pairs: shards.
 //!
 //! | file | what |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | `deliver` | where `up` leaves what it has received |
 //! | `coalesce`, `split`, `runs`, `checksum`, `vnet` | super-packets, as pure functions |
 //! | `mss` | the segment size that TCP announces, a pure function |
+//! | `select` | which shard has a peer's tunnels, and the sockets of an address |
 //! | `state`, `queue`, `passed`, `table`, `worker`, `log` | what they share |
 
 use std::net::UdpSocket;
@@ -32,6 +33,7 @@ mod paths;
 mod pppox;
 mod queue;
 mod runs;
+mod select;
 pub(crate) mod session;
 mod split;
 mod state;
@@ -53,11 +55,17 @@ pub struct Config {
     pub mode: Mode,
     /// Debug messages a second at the most; `None`: no limit.
     pub debug_rate: Option<u32>,
+    /// How many pairs of threads, 1 to [`MAX_SHARDS`]. All tunnels of a peer's address are in one of them, and a shared
+    /// interface is read by one.
+    pub shards: usize,
 }
+
+/// As many pairs of threads a driver has at the most.
+pub const MAX_SHARDS: usize = 64;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { mode: Mode::OFFLOAD, debug_rate: Some(500) }
+        Self { mode: Mode::OFFLOAD, debug_rate: Some(500), shards: 1 }
     }
 }
 
@@ -71,7 +79,9 @@ pub struct UserDriver {
 }
 
 impl UserDriver {
-    /// Starts the driver's two threads.
+    /// Starts the driver's threads.
+    ///
+    /// Errors: [`Errno::Inval`](crate::Errno::Inval) if there cannot be so many shards.
     pub fn new(config: Config) -> Result<Self> {
         Ok(Self { core: Arc::new(core::Core::start(config)?) })
     }

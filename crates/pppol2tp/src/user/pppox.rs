@@ -71,8 +71,14 @@ impl Asked<'_> {
         Facts { tunnels: &self.registry.tunnels, is_ours: None }
     }
 
-    fn udp(&self, fd: i32) -> Option<&Arc<Udp>> {
-        self.registry.sockets.values().find(|udp| udp.socket.as_raw_fd() == fd)
+    /// The UDP socket that was given to the driver with this descriptor, and those beside it.
+    fn group(&self, fd: i32) -> Option<&Arc<[Arc<Udp>]>> {
+        let is = |group: &&Arc<[Arc<Udp>]>| group.first().is_some_and(|udp| udp.socket.as_raw_fd() == fd);
+        self.registry.sockets.values().find(is)
+    }
+
+    fn udp(&self, fd: i32) -> Option<&Udp> {
+        self.group(fd)?.first().map(|udp| &**udp)
     }
 }
 
@@ -171,17 +177,18 @@ impl PppoxSocket {
         let asked = Asked { socket: self.state(), registry: &registry };
         let connected = match rules::connect(&request, &asked)? {
             Accepted::Management { tunnel, peer_tunnel, .. } => {
-                let udp = asked.udp(request.fd).ok_or(Errno::BadF)?.clone();
+                let group = asked.group(request.fd).ok_or(Errno::BadF)?.clone();
+                let connected = asked.udp(request.fd).and_then(|udp| udp.connected);
                 let known = registry.tunnels.get(&tunnel.get()).map(|known| known.tunnel.peer);
                 drop(registry);
                 let config = TunnelConfig {
                     tunnel_id: tunnel.get(),
                     peer_tunnel_id: peer_tunnel,
-                    peer: known.or(udp.connected).unwrap_or(peer),
+                    peer: known.or(connected).unwrap_or(peer),
                     local: None,
                     accept_zero_id: false,
                 };
-                Connected::Management(tunnel::Socket::connect(core, &udp, config)?)
+                Connected::Management(tunnel::Socket::connect(core, &group, config)?)
             }
             Accepted::Session { tunnel, session, peer_tunnel, peer_session } => {
                 drop(registry);
@@ -286,7 +293,7 @@ impl PppoxSocket {
             None => return Err(Errno::NotConn.into()),
         };
         let d_tunnel = tunnel.peer_id.load(Relaxed);
-        let fd = tunnel.udp.upgrade().map_or(-1, |udp| udp.socket.as_raw_fd());
+        let fd = tunnel.udp(0).map_or(-1, |udp| udp.socket.as_raw_fd());
         let request = Connect { fd, s_tunnel: tunnel.id, s_session, d_tunnel, d_session };
         let pid = std::process::id() as i32;
         let mut bytes = [0; rules::SOCKADDR_IN6_LEN];

@@ -14,6 +14,7 @@ use super::queue::Inbox;
 use super::state::{Options, Session, lock};
 use super::unit;
 use super::up::Up;
+use super::worker::Mailbox;
 use crate::{Errno, Error, Result, SessionIds, SessionSocket, SocketOption, Unit, UnitConfig, connect};
 
 /// The longest frame that fits into a datagram with its headers.
@@ -30,13 +31,14 @@ impl Socket {
         let mut registry = core.registry();
         let (known, peer_tunnel_id) = connect::session(&registry.tunnels, &ids)?;
         let tunnel = known.tunnel.clone();
-        let udp = tunnel.udp.upgrade().ok_or(Errno::BadF)?;
+        let udp = tunnel.udp(tunnel.shard).ok_or(Errno::BadF)?;
         core.learn_peer_id(&tunnel, peer_tunnel_id)?;
         let session = Arc::new(Session {
             slot: registry.session_slots.get(),
             ids,
             send_seq: SendSeq::default(),
             debug: AtomicU32::new(tunnel.mask().0),
+            transmit: Mutex::new(tunnel.shard),
             nr: AtomicU16::new(0),
             ns: AtomicU16::new(0),
             options: Mutex::default(),
@@ -54,8 +56,9 @@ impl Socket {
         });
         let tx = Transmit::new(peer_tunnel_id, ids.peer_session_id);
         let (up_session, down_session) = (session.clone(), session.clone());
-        core.down.leave(move |down| down.add_session(down_session, udp, tx))?;
-        core.up.leave(move |up| up.add_session(up_session))?;
+        let shard = &core.shards[session.tunnel.shard];
+        shard.down.leave(move |down| down.add_session(down_session, udp, tx))?;
+        shard.up.leave(move |up| up.add_session(up_session))?;
         let born = registry.birth();
         if let Some(known) = registry.tunnels.get_mut(&ids.tunnel_id) {
             known.sessions.insert(ids.session_id, (born, session.clone()));
@@ -67,6 +70,10 @@ impl Socket {
 
     fn alive(&self) -> Result<()> {
         alive(&self.session)
+    }
+
+    fn up(&self) -> &Mailbox<Up> {
+        &self.core.shards[self.session.tunnel.shard].up
     }
 }
 
@@ -91,8 +98,25 @@ pub(super) fn send(core: &Core, session: &Arc<Session>, frame: &[u8]) -> Result<
         let message = format!("a frame of {} bytes fits into no datagram; {MAX_FRAME} do", frame.len());
         return Err(Error::new(Errno::MsgSize, message));
     }
-    let (session, frame) = (session.clone(), Box::<[u8]>::from(frame));
-    core.down.post(move |down| down.send_frame(&session, &frame))
+    let (ours, frame) = (session.clone(), Box::<[u8]>::from(frame));
+    let shard = lock(&session.transmit);
+    core.shards[*shard].down.post(move |down| down.send_frame(&ours, &frame))
+}
+
+/// Brings the transmit half to the shard that reads the session's interface. What callers have sent before has left then.
+pub(super) fn transmit_from(core: &Core, session: &Arc<Session>, shard: usize) -> Result<()> {
+    let mut now = lock(&session.transmit);
+    if *now == shard {
+        return Ok(());
+    }
+    let ours = session.clone();
+    let half = core.shards[*now].down.call(move |down| down.give_away(&ours))?;
+    // It may have ended before this came to be.
+    if let (Some(half), Some(udp)) = (half, session.tunnel.udp(shard)) {
+        core.shards[shard].down.leave(move |down| down.take_over(half, udp))?;
+    }
+    *now = shard;
+    Ok(())
 }
 
 /// Copies a frame, as far as it fits: its whole length.
@@ -140,10 +164,10 @@ impl SessionSocket for Socket {
                 let (session, options) = (session.clone(), *options);
                 let command = move |up: &mut Up| up.set_options(&session, options);
                 if before.reorder_timeout == 0 {
-                    self.core.up.leave(command)?;
+                    self.up().leave(command)?;
                 } else {
                     // What it lets out of the messages held is there when the caller goes on.
-                    self.core.up.call(command)?;
+                    self.up().call(command)?;
                 }
             }
         }
@@ -177,7 +201,8 @@ impl SessionSocket for Socket {
     }
 
     fn flush(&self) -> Result<()> {
-        self.core.down.call(|_| ())
+        let shard = *lock(&self.session.transmit);
+        self.core.shards[shard].down.call(|_| ())
     }
 
     fn recv(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
@@ -199,8 +224,8 @@ impl SessionSocket for Socket {
     fn pass_up(&self) -> Result<()> {
         self.alive()?;
         let session = self.session.clone();
-        self.core.up.leave(move |up| up.pass_up(&session))?;
-        self.core.up.wake();
+        self.up().leave(move |up| up.pass_up(&session))?;
+        self.up().wake();
         Ok(())
     }
 

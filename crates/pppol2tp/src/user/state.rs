@@ -1,4 +1,4 @@
-//! What the two threads and the callers of the driver share about a UDP socket, a tunnel, a
+//! What the threads and the callers of the driver share about a UDP socket, a tunnel, a
 //! session, a unit and an interface. Nothing here is locked per packet: the halves of a session are
 //! the threads' own, and what they publish are atomics with one writer each.
 
@@ -55,13 +55,17 @@ pub(super) struct UdpCounters {
     pub(super) errors: Counter,
 }
 
-/// A UDP socket that the driver reads.
+/// A UDP socket that the driver reads: the only one of its address, or one of a group of as many as there are shards.
 pub(super) struct Udp {
     pub(super) socket: UdpSocket,
+    /// The slot is that of all sockets of its group.
     pub(super) slot: u32,
+    /// The shard that reads it.
+    pub(super) shard: usize,
     pub(super) local: SocketAddr,
     pub(super) connected: Option<SocketAddr>,
-    pub(super) passed: PassedQueue,
+    /// One for the group.
+    pub(super) passed: Arc<PassedQueue>,
     pub(super) counters: UdpCounters,
     /// The debug masks of all its tunnels.
     pub(super) debug: AtomicU32,
@@ -96,12 +100,14 @@ impl Udp {
 pub(super) struct Tunnel {
     pub(super) id: u16,
     pub(super) slot: u32,
+    /// The shard that receives from the peer.
+    pub(super) shard: usize,
     pub(super) peer_id: AtomicU16,
     pub(super) peer: SocketAddr,
     pub(super) local: Option<IpAddr>,
     pub(super) destination: Destination,
-    /// The UDP socket, as long as its owner and the threads keep it open.
-    pub(super) udp: Weak<Udp>,
+    /// The UDP socket or its group, as long as the owner keeps it open.
+    pub(super) udp: Weak<[Arc<Udp>]>,
     pub(super) udp_slot: u32,
     pub(super) udp_local: SocketAddr,
     pub(super) debug: AtomicU32,
@@ -120,6 +126,12 @@ impl Tunnel {
         DebugMask(self.debug.load(Relaxed))
     }
 
+    /// The UDP socket that a shard sends with.
+    pub(super) fn udp(&self, shard: usize) -> Option<Arc<Udp>> {
+        let group = self.udp.upgrade()?;
+        group.get(shard).or(group.first()).cloned()
+    }
+
     /// MTU of an interface on this path: IP, UDP, the long L2TP header, FF 03 and the protocol
     /// taken off.
     pub(super) fn mtu(&self) -> u16 {
@@ -129,7 +141,7 @@ impl Tunnel {
 
     /// Asks the kernel what the path to the peer carries now.
     pub(super) fn learn_path_mtu(&self) {
-        let mtu = match self.udp.upgrade() {
+        let mtu = match self.udp(self.shard) {
             Some(udp) if udp.connected.is_some() => path_mtu(udp.fd(), udp.v6),
             _ => probe_path_mtu(self.local, self.peer),
         };
@@ -177,6 +189,9 @@ pub(super) struct Session {
     pub(super) tunnel: Arc<Tunnel>,
     pub(super) send_seq: SendSeq,
     pub(super) debug: AtomicU32,
+    /// The shard that has its transmit half: its interface's, and the tunnel's before it has one. The lock keeps
+    /// the order of what callers send while the half moves.
+    pub(super) transmit: Mutex<usize>,
     pub(super) nr: AtomicU16,
     pub(super) ns: AtomicU16,
     pub(super) options: Mutex<Options>,
@@ -259,6 +274,8 @@ pub(super) struct Interface {
     pub(super) name: String,
     pub(super) index: u32,
     pub(super) slot: u32,
+    /// The shard that reads it.
+    pub(super) shard: usize,
     pub(super) tun: File,
     /// Packets carry a `virtio_net_hdr`.
     pub(super) vnet: bool,

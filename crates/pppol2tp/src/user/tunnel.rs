@@ -7,6 +7,7 @@ use l2tp_data::rules::{self, Target};
 use l2tp_data::stats::Stats;
 
 use super::core::{Core, Known};
+use super::select;
 use super::state::{Counter, Tunnel, Udp};
 use super::udp::canonical;
 use crate::sys::Destination;
@@ -20,7 +21,8 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Makes the tunnel, or attaches to it if the UDP socket has it already.
-    pub(super) fn connect(core: Arc<Core>, udp: &Arc<Udp>, config: TunnelConfig) -> Result<Self> {
+    pub(super) fn connect(core: Arc<Core>, group: &Arc<[Arc<Udp>]>, config: TunnelConfig) -> Result<Self> {
+        let udp = group.first().ok_or(Errno::BadF)?;
         let peer = canonical(config.peer);
         if !udp.v6 && peer.is_ipv6() {
             let message =
@@ -48,6 +50,7 @@ impl Socket {
         let tunnel = Arc::new(Tunnel {
             id: config.tunnel_id,
             slot: registry.tunnel_slots.get(),
+            shard: group[select::shard(peer.ip(), group.len())].shard,
             peer_id: AtomicU16::new(peer_id),
             peer,
             local: config.local,
@@ -56,7 +59,7 @@ impl Socket {
                 config.local.filter(|_| !connected),
                 udp.v6,
             ),
-            udp: Arc::downgrade(udp),
+            udp: Arc::downgrade(group),
             udp_slot: udp.slot,
             udp_local: udp.local,
             debug: AtomicU32::new(0),
@@ -69,7 +72,7 @@ impl Socket {
         });
         tunnel.learn_path_mtu();
         let added = tunnel.clone();
-        core.up.leave(move |up| up.add_tunnel(added))?;
+        core.shards[tunnel.shard].up.leave(move |up| up.add_tunnel(added))?;
         let known = Known { tunnel: tunnel.clone(), born: registry.birth(), sessions: Default::default() };
         registry.tunnels.insert(tunnel.id, known);
         drop(registry);

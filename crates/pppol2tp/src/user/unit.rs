@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, slice};
 
 use nix::net::if_::if_nametoindex;
 
 use super::Mode;
-use super::core::Core;
+use super::core::{Core, Shard};
 use super::queue::Inbox;
-use super::session::{alive, copy, send};
-use super::state::{Counter, Interface, Session, UnitState, lock};
+use super::session::{alive, copy, send, transmit_from};
+use super::state::{Counter, Interface, Session, Tunnel, UnitState, lock};
 use crate::sys;
 use crate::{Errno, Error, Networks, Prefix, Result, SharedConfig, SharedInterface, Unit, UnitConfig};
 
@@ -27,7 +27,8 @@ const TSO: u32 = 0x02 | 0x04 | 0x08;
 const USO: u32 = 0x20 | 0x40;
 
 /// Opens a TUN interface with what the mode wants and the kernel knows.
-fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface>> {
+/// A shared one goes to the shards in turn, an own one to that of its session's tunnel.
+fn open(core: &Core, name: &str, mtu: u16, own: Option<&Tunnel>) -> Result<Arc<Interface>> {
     let Mode { vnet, tso, uso, .. } = core.mode;
     let system = |error: io::Error| {
         let hint = match error.raw_os_error() {
@@ -79,7 +80,9 @@ fn open(core: &Core, name: &str, mtu: u16, shared: bool) -> Result<Arc<Interface
     let slot = core.registry().interface_slots.get();
     let (mtu, alive) = (AtomicU16::new(mtu), AtomicBool::new(true));
     let (merge, merge_udp) = (AtomicBool::new(vnet), AtomicBool::new(merge_udp));
-    Ok(Arc::new(Interface { name, index, slot, tun, vnet, merge, merge_udp, shared, mtu, alive }))
+    let shard = own.map_or(slot as usize % core.shards.len(), |tunnel| tunnel.shard);
+    let shared = own.is_none();
+    Ok(Arc::new(Interface { name, index, slot, shard, tun, vnet, merge, merge_udp, shared, mtu, alive }))
 }
 
 fn errno(error: &io::Error) -> Errno {
@@ -91,11 +94,20 @@ fn errno(error: &io::Error) -> Errno {
     }
 }
 
+/// The shards whose sessions write to an interface.
+fn writers<'a>(core: &'a Core, interface: &Interface) -> &'a [Arc<Shard>] {
+    if interface.shared { &core.shards } else { slice::from_ref(&core.shards[interface.shard]) }
+}
+
 /// Gives an interface to the threads.
 fn start(core: &Core, interface: &Arc<Interface>, unrouted: Arc<Counter>) -> Result<()> {
-    let (up, down) = (interface.clone(), interface.clone());
-    core.up.leave(move |threads| threads.add_interface(up))?;
-    core.down
+    for shard in writers(core, interface) {
+        let up = interface.clone();
+        shard.up.leave(move |threads| threads.add_interface(up))?;
+    }
+    let down = interface.clone();
+    core.shards[interface.shard]
+        .down
         .call(move |threads| threads.add_interface(down, unrouted))?
         .map_err(|error| Error::system("watching the interface", &error.into()))
 }
@@ -103,8 +115,9 @@ fn start(core: &Core, interface: &Arc<Interface>, unrouted: Arc<Counter>) -> Res
 /// Takes an interface from the threads. Its last owner's drop removes it from the system.
 fn stop(core: &Core, interface: &Interface) {
     let slot = interface.slot;
-    let up = core.up.call(move |threads| threads.remove_interface(slot));
-    let down = core.down.call(move |threads| threads.remove_interface(slot));
+    let remove = |shard: &Arc<Shard>| shard.up.call(move |threads| threads.remove_interface(slot));
+    let up = writers(core, interface).iter().map(remove).fold(Ok(()), Result::and);
+    let down = core.shards[interface.shard].down.call(move |threads| threads.remove_interface(slot));
     if up.is_ok() && down.is_ok() {
         core.registry().interface_slots.put(slot);
     }
@@ -135,7 +148,7 @@ impl Bound {
             crate::Interface::Own { name } => {
                 session.tunnel.learn_path_mtu();
                 let most = config.mtu.unwrap_or(u16::MAX).min(config.mru.unwrap_or(u16::MAX));
-                (open(core, &name, session.tunnel.mtu().min(most), false)?, Vec::new())
+                (open(core, &name, session.tunnel.mtu().min(most), Some(&session.tunnel))?, Vec::new())
             }
             crate::Interface::Shared { name, addresses } => match core.registry().shared.get(&name) {
                 Some(interface) => (interface.clone(), addresses),
@@ -165,14 +178,16 @@ impl Bound {
         if !state.interface.shared {
             start(core, &state.interface, Arc::default())?;
         }
+        let shard = &core.shards[state.interface.shard];
+        transmit_from(core, session, state.interface.shard)?;
         let (ours, unit) = (session.clone(), state.clone());
-        core.down.call(move |threads| threads.bind(&ours, unit))?.map_err(|prefix| {
+        shard.down.call(move |threads| threads.bind(&ours, unit))?.map_err(|prefix| {
             let message =
                 format!("{}/{} belongs to another session of the interface", prefix.address, prefix.len);
             Error::new(Errno::Exist, message)
         })?;
         let (ours, unit) = (session.clone(), state.clone());
-        core.up.leave(move |threads| threads.bind(&ours, unit))?;
+        core.shards[session.tunnel.shard].up.leave(move |threads| threads.bind(&ours, unit))?;
         *lock(&session.unit) = Some(state.clone());
         core.control(session.mask(), &**session, format_args!("bound to {}", state.interface.name));
         // They may have ended meanwhile, and have told those units that they knew of.
@@ -278,8 +293,9 @@ impl Drop for Bound {
         self.state.told.store(true, Relaxed);
         let (up, down) = (self.session.clone(), self.session.clone());
         // Errors say that the thread is gone, and the binding with it.
-        let _ = self.core.up.leave(move |threads| threads.unbind(&up));
-        let _ = self.core.down.leave(move |threads| threads.unbind(&down));
+        let shards = &self.core.shards;
+        let _ = shards[up.tunnel.shard].up.leave(move |threads| threads.unbind(&up));
+        let _ = shards[self.state.interface.shard].down.leave(move |threads| threads.unbind(&down));
         if !self.state.interface.shared {
             stop(&self.core, &self.state.interface);
         }
@@ -296,7 +312,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn make(core: Arc<Core>, config: &SharedConfig) -> Result<Self> {
-        let interface = open(&core, &config.name, config.mtu, true)?;
+        let interface = open(&core, &config.name, config.mtu, None)?;
         // Dropped, it undoes what was done.
         let shared = Self { core, interface };
         let Self { core, interface } = &shared;
@@ -353,7 +369,7 @@ impl Drop for Shared {
                 lock(&session.unit).as_ref().filter(|unit| unit.interface.slot == self.interface.slot)
             {
                 unit.close();
-                if let Some(udp) = session.tunnel.udp.upgrade() {
+                if let Some(udp) = session.tunnel.udp(session.tunnel.shard) {
                     udp.passed.push_gone(&session, &unit.told);
                 }
             }

@@ -18,8 +18,8 @@ use std::mem;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Weak};
 
 use l2tp_data::frame;
 use l2tp_data::header::{Datagram, Header, Malformed};
@@ -31,6 +31,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Mode;
 use super::coalesce::Coalescer;
+use super::core::Shard;
 use super::deliver::{Singles, Writer, pass_up};
 use super::log::{Dump, Log};
 use super::paths::Paths;
@@ -115,6 +116,8 @@ pub(super) struct Up {
     timers: BinaryHeap<Reverse<(u64, u32)>>,
     spare: Vec<Vec<u8>>,
     paths: Paths,
+    /// The other shards: an error may come to any of them.
+    others: Vec<Weak<Shard>>,
     /// When a path's change was last reported.
     path_told: Option<u64>,
     /// Slots of tunnels and of their sessions.
@@ -141,6 +144,7 @@ impl Up {
             timers: BinaryHeap::with_capacity(1024),
             spare: Vec::with_capacity(SPARE),
             paths: Paths::default(),
+            others: Vec::new(),
             path_told: None,
             by_tunnel: BTreeSet::new(),
             last: None,
@@ -172,6 +176,10 @@ impl Up {
             }
             self.run_timers();
         }
+    }
+
+    pub(super) fn set_others(&mut self, others: Vec<Weak<Shard>>) {
+        self.others = others;
     }
 
     pub(super) fn add_socket(&mut self, udp: Arc<Udp>) -> nix::Result<()> {
@@ -334,9 +342,16 @@ impl Up {
             udp.counters.errors.add(1);
             if let (libc::EMSGSIZE, Some(to)) = (error.errno, error.to) {
                 commands.run(self);
-                self.paths.too_big(to.ip(), self.log.now());
+                self.too_big(to.ip());
+                for other in self.others.iter().filter_map(Weak::upgrade) {
+                    other.up.tell(move |up| up.too_big(to.ip()));
+                }
             }
         }
+    }
+
+    fn too_big(&mut self, peer: IpAddr) {
+        self.paths.too_big(peer, self.log.now());
     }
 
     /// Sets the MTU of the interfaces of a peer's tunnels to what the path carries now.

@@ -115,6 +115,15 @@ impl<T> Mailbox<T> {
         Ok(())
     }
 
+    /// Leaves a command of another thread, which never waits, and wakes the thread. It is lost if too many wait.
+    pub(super) fn tell(&self, command: impl FnOnce(&mut T) + Send + 'static) {
+        let left = self.commands.as_ref().is_some_and(|sender| sender.try_send(Box::new(command)).is_ok());
+        if left {
+            self.bell.left.fetch_add(1, Release);
+            self.wake();
+        }
+    }
+
     /// Runs a command in the thread and waits for its answer.
     pub(super) fn call<R: Send + 'static>(
         &self,

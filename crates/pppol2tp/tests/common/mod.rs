@@ -19,6 +19,16 @@ use pppol2tp::{Driver, PassedUp, SessionIds, SessionSocket, TunnelConfig, Tunnel
 /// How long a test waits for what has to come.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The driver as it comes, with as many shards as OL2TP_SHARDS says.
+///
+/// # Panics
+/// If that is set and no number.
+pub fn config() -> Config {
+    let shards =
+        std::env::var("OL2TP_SHARDS").map_or(1, |shards| shards.parse().expect("OL2TP_SHARDS: a number"));
+    Config { shards, ..Config::default() }
+}
+
 /// Runs a test in a network namespace of its own, whose loopback interface is up.
 pub fn in_netns<R: Send>(test: impl FnOnce() -> R + Send) -> R {
     let body = || {

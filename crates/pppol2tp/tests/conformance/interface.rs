@@ -8,7 +8,7 @@ pub(crate) mod netns {
     use nix::sched::{CloneFlags, unshare};
     use pppol2tp::linux::LinuxDriver;
     use pppol2tp::netlink::Netlink;
-    use pppol2tp::user::{Config, Mode, UserDriver};
+    use pppol2tp::user::{Mode, UserDriver};
     use pppol2tp::{
         Driver, Errno, PassedUp, Prefix, Reason, Result, SessionIds, SharedConfig, SocketOption,
         TunnelConfig, UnitConfig,
@@ -212,7 +212,7 @@ pub(crate) mod netns {
         let other: Box<dyn Driver> = if is_linux() {
             Box::new(LinuxDriver::probe().expect("the kernel's driver"))
         } else {
-            Box::new(UserDriver::new(Config::default()).expect("a driver"))
+            Box::new(UserDriver::new(crate::common::config()).expect("a driver"))
         };
         let handle = other.attach(udp("127.0.0.1:0")).expect("attached");
         let _own = handle.tunnel(tunnel_to(peer, 7)).expect("a tunnel");

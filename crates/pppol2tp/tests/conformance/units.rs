@@ -38,7 +38,7 @@ pub(crate) mod netns {
         }
         for &(name, mode) in modes {
             println!("mode {name}");
-            let config = Config { mode, ..Config::default() };
+            let config = Config { mode, ..crate::common::config() };
             in_netns(|| test(Box::new(UserDriver::new(config).expect("a driver"))));
         }
     }

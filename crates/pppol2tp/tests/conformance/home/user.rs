@@ -12,7 +12,7 @@ pub(crate) struct User(UserDriver);
 
 impl User {
     pub(crate) fn new(mode: Mode) -> Self {
-        Self(UserDriver::new(Config { mode, ..Config::default() }).expect("a driver"))
+        Self(UserDriver::new(Config { mode, ..crate::common::config() }).expect("a driver"))
     }
 }
 

@@ -5,7 +5,7 @@ mod netns {
 
     use nix::net::if_::if_nametoindex;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use pppol2tp::user::{Config, UserDriver};
+    use pppol2tp::user::UserDriver;
     use pppol2tp::{
         Driver, Errno, SessionSocket, Snapshot, SocketOption, TunnelSocket, UdpHandle, Unit, UnitConfig,
     };
@@ -48,7 +48,7 @@ mod netns {
 
     impl All {
         fn new() -> Self {
-            let Bed { session, tunnel, handle, peer, driver } = Bed::new(Config::default());
+            let Bed { session, tunnel, handle, peer, driver } = Bed::new(crate::common::config());
             let unit = session.unit(UnitConfig::default()).expect("a unit");
             let interface = unit.interface();
             Self {
@@ -265,7 +265,7 @@ mod netns {
     #[test]
     fn at_the_same_time() {
         in_netns(|| {
-            let driver = UserDriver::new(Config::default()).expect("a driver");
+            let driver = UserDriver::new(crate::common::config()).expect("a driver");
             let peer = udp("127.0.0.1:0");
             for _ in 0..50 {
                 let handle = driver.attach(udp("127.0.0.1:0")).expect("attached");

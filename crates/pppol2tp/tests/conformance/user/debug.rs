@@ -83,7 +83,7 @@ fn of(tunnel: u16) -> Vec<String> {
 fn bed(tunnel: u16, mask: i32) -> Bed {
     collect();
     let ids = SessionIds { tunnel_id: tunnel, session_id: 10, peer_tunnel_id: 2, peer_session_id: 20 };
-    let bed = Bed::on(udp("127.0.0.1:0"), udp("127.0.0.1:0"), Config::default(), ids);
+    let bed = Bed::on(udp("127.0.0.1:0"), udp("127.0.0.1:0"), crate::common::config(), ids);
     bed.session.set(Mask, mask).expect("set");
     bed.tunnel.set(Mask, mask).expect("set");
     bed
@@ -300,7 +300,7 @@ fn rate_limit() {
     const RATE: u32 = 7;
     const CALLS: u32 = 100;
     let ids = SessionIds { tunnel_id: 7011, session_id: 10, peer_tunnel_id: 2, peer_session_id: 20 };
-    let config = Config { debug_rate: Some(RATE), ..Config::default() };
+    let config = Config { debug_rate: Some(RATE), ..crate::common::config() };
     let bed = Bed::on(udp("127.0.0.1:0"), udp("127.0.0.1:0"), config, ids);
     bed.session.set(Mask, CONTROL).expect("set");
     (0..CALLS).for_each(|_| drop(bed.session.get(SendSeq)));

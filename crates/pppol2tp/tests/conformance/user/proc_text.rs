@@ -4,7 +4,7 @@ mod netns {
     use nix::net::if_::if_nametoindex;
     use pppol2tp::SocketOption::{Debug, LnsMode, RecvSeq, ReorderTo, SendSeq};
     use pppol2tp::netlink::Netlink;
-    use pppol2tp::user::{Config, UserDriver};
+    use pppol2tp::user::UserDriver;
     use pppol2tp::{Driver, SessionIds, SessionSocket, UnitConfig};
 
     use crate::common::{in_netns, message, receive, settle, tunnel_to, udp};
@@ -21,7 +21,7 @@ TUNNEL name, user-data-ok session-count
 
     #[test]
     fn nothing_there() {
-        let driver = UserDriver::new(Config::default()).expect("a driver");
+        let driver = UserDriver::new(crate::common::config()).expect("a driver");
         assert_eq!(driver.snapshot().proc().to_string(), HEADER);
     }
 
@@ -30,7 +30,7 @@ TUNNEL name, user-data-ok session-count
         in_netns(|| {
             let lo = if_nametoindex("lo").expect("lo");
             Netlink::open().expect("rtnetlink").set_mtu(lo, 1500).expect("set");
-            let driver = UserDriver::new(Config::default()).expect("a driver");
+            let driver = UserDriver::new(crate::common::config()).expect("a driver");
             let (handle, peer) = (udp("127.0.0.1:1701"), udp("127.0.0.2:1701"));
             let handle = driver.attach(handle).expect("attached");
             let handle6 = driver.attach(udp("[::1]:1701")).expect("attached");

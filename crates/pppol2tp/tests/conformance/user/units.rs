@@ -95,7 +95,7 @@ mod netns {
             Netlink::open().expect("rtnetlink").set_mtu(lo, 1500).expect("set");
             let socket = udp("127.0.0.1:0");
             setsockopt(&socket, MtuDiscover, &libc::IP_PMTUDISC_DO).expect("DF");
-            let bed = Bed::on(socket, udp("127.0.0.1:0"), Config::default(), IDS);
+            let bed = Bed::on(socket, udp("127.0.0.1:0"), crate::common::config(), IDS);
             bed.session.send(&[0xc0; 1500]).expect("taken");
             bed.session.send(FRAME).expect("taken");
             assert_eq!(receive(&bed.peer).expect("the second"), message(&[2, 2, 20], HDLC));
@@ -114,7 +114,7 @@ mod netns {
     #[test]
     fn section_9_a_peer_that_cannot_be_reached() {
         in_netns(|| {
-            let bed = Bed::new(Config::default());
+            let bed = Bed::new(crate::common::config());
             let handle = bed.driver.attach(udp("0.0.0.0:0")).expect("attached");
             let peer = "192.0.2.1:1701".parse().expect("an address");
             let _tunnel = handle.tunnel(tunnel_to(peer, 3)).expect("a tunnel");
@@ -155,7 +155,7 @@ mod netns {
             let ours = Prefix { address: [192, 0, 2, 1].into(), len: 24 };
             netlink.add_address(outer, ours, None).expect("an address");
 
-            let driver = UserDriver::new(Config::default()).expect("a driver");
+            let driver = UserDriver::new(crate::common::config()).expect("a driver");
             let socket = udp("192.0.2.1:0");
             let shared = socket.try_clone().expect("a second descriptor");
             let handle = driver.attach(socket).expect("attached");
@@ -179,7 +179,7 @@ mod netns {
     fn section_16_an_inner_source_that_is_not_the_sessions() {
         for (name, mode) in Mode::ALL {
             in_netns(|| {
-                let bed = Bed::new(Config { mode, ..Config::default() });
+                let bed = Bed::new(Config { mode, ..crate::common::config() });
                 let shared = SharedConfig { name: "pool".into(), mtu: 1400 };
                 let shared = bed.driver.shared_interface(shared).expect("a shared interface");
                 shared.add_address(Prefix::host((*OURS.ip()).into())).expect("an address");
@@ -212,7 +212,7 @@ mod netns {
             let lo = if_nametoindex("lo").expect("lo");
             Netlink::open().expect("rtnetlink").set_mtu(lo, 1500).expect("set");
             for (address, mtu) in [("127.0.0.1:0", 1458), ("[::1]:0", 1438)] {
-                let bed = Bed::on(udp(address), udp(address), Config::default(), IDS);
+                let bed = Bed::on(udp(address), udp(address), crate::common::config(), IDS);
                 let unit = bed.session.unit(UnitConfig::default()).expect("a unit");
                 assert_eq!(unit.mtu(), mtu);
                 unit.set_mru(1400).expect("set");
@@ -226,7 +226,7 @@ mod netns {
     #[test]
     fn section_8_a_unit_takes_the_channel_of_an_emulated_socket() {
         in_netns(|| {
-            let bed = Bed::new(Config::default());
+            let bed = Bed::new(crate::common::config());
             let mut socket = bed.driver.socket();
             assert_eq!(
                 socket.unit(UnitConfig::default()).err().map(|error| error.errno()),
