@@ -33,11 +33,18 @@ The conformance tests on the kernel's driver; the runner is for this run only:
 
 /// Becomes the command.
 pub(crate) fn run(args: &Args) -> Result<(), String> {
+    let error = guest(&args.command)?.exec();
+    Err(format!("{}/debug/examples/uml: {error}", target().display()))
+}
+
+/// What runs a command in a guest; sees to all that it needs.
+pub(crate) fn guest(words: &[String]) -> Result<Command, String> {
     if !peers::is_set_up(&peers::SID) {
         peers::set_up(&peers::SID)?;
     }
     install::namespaces()?;
     probe(&mut command("cargo build --quiet --package interop --example uml"))?;
-    let error = Command::new(target().join("debug/examples/uml")).arg(root()).args(&args.command).exec();
-    Err(format!("{}/debug/examples/uml: {error}", target().display()))
+    let mut uml = Command::new(target().join("debug/examples/uml"));
+    uml.arg(root()).args(words);
+    Ok(uml)
 }
