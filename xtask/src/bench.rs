@@ -102,7 +102,7 @@ impl Part {
             Self::Pty => {
                 let example = release.join("examples/pty_load").display().to_string();
                 let line = [vec![example, program], args].concat();
-                Ok((format!("pty_load ol2tp {words}"), report(&output(&mut uml::guest(&line)?)?)?))
+                Ok((format!("pty_load ol2tp {words}"), report(&output(&mut uml::guest("release", &line))?)?))
             }
             Self::L2tpns => {
                 let example = release.join("examples/l2tpns_load");
@@ -142,7 +142,8 @@ impl Part {
 }
 
 /// What is built before anything is measured.
-const BUILD: &str = "cargo build --release --workspace --bin ol2tp --example l2tpns_load --example pty_load";
+const BUILD: &str =
+    "cargo build --release --workspace --bin ol2tp --example l2tpns_load --example pty_load --example uml";
 const CRITERION: &str = "cargo bench --package ol2tp-bench";
 
 /// Runs what is wanted. What fails is told at once and in the end, and does not keep the others from running.

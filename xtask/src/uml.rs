@@ -33,18 +33,19 @@ The conformance tests on the kernel's driver; the runner is for this run only:
 
 /// Becomes the command.
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let error = guest(&args.command)?.exec();
-    Err(format!("{}/debug/examples/uml: {error}", target().display()))
-}
-
-/// What runs a command in a guest; sees to all that it needs.
-pub(crate) fn guest(words: &[String]) -> Result<Command, String> {
     if !peers::is_set_up(&peers::SID) {
         peers::set_up(&peers::SID)?;
     }
     install::namespaces()?;
     probe(&mut command("cargo build --quiet --package interop --example uml"))?;
-    let mut uml = Command::new(target().join("debug/examples/uml"));
+    let mut guest = guest("debug", &args.command);
+    let error = guest.exec();
+    Err(format!("{}: {error}", guest.get_program().to_string_lossy()))
+}
+
+/// What runs a command in a guest: the example `uml`, which has been built with this profile.
+pub(crate) fn guest(profile: &str, words: &[String]) -> Command {
+    let mut uml = Command::new(target().join(profile).join("examples/uml"));
     uml.arg(root()).args(words);
-    Ok(uml)
+    uml
 }
