@@ -39,7 +39,7 @@ pub fn ol2tp() -> io::Result<PathBuf> {
 fn build() -> io::Result<PathBuf> {
     let profile = profile()?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "ol2tp", "--target-dir"]).arg(target()?);
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "ol2tp", "--target-dir"]).arg(target()?);
     if profile.ends_with("release") {
         cargo.arg("--release");
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what this machine can do.
 //!
 //! ```text
+//!   build, and fetch what parts need
 //!   a part ── --json ──► bench/results/PART.json ──► docs/performance.md, between two comments
 //! ```
 
@@ -11,24 +12,31 @@ use std::process::Command;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use crate::peers::{self, BOOKWORM};
-use crate::process::{command, root, run as execute, run_reading};
-use crate::qemu;
+use crate::install;
+use crate::peers::{self, BOOKWORM, Root, SID, TRIXIE};
+use crate::process::{command, root, run as execute, run_reading, target};
+use crate::{qemu, uml};
 
 mod page;
 
 /// What this machine can do: each part's figures to bench/results, all of them as tables to docs/performance.md.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Only this part [default: all but l2tpns and kernel, and the rules by criterion, too].
-    part: Option<Part>,
-    /// All parts: as root; fetches l2tpns, and Debian's kernel.
-    #[arg(long, conflicts_with = "part")]
-    all: bool,
-    /// Arguments for `ol2tp bench`.
+    /// Only these parts [default: all, and the rules by criterion, too].
+    parts: Vec<Part>,
+    /// Arguments for `ol2tp bench`, but for l2tpns.
     #[arg(last = true)]
     args: Vec<String>,
 }
+
+const EXAMPLES: &str =
+    "Parts beside other people's programs need root, and fetch these once. Whether that works is seen to
+before anything is measured. A part that fails does not keep the others from being measured.
+
+Examples:
+  cargo xtask bench
+  cargo xtask bench loads frames -- --rounds 9";
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Part {
@@ -36,16 +44,18 @@ enum Part {
     Rules,
     /// The driver with each set of offloads.
     Modes,
-    /// Sequence numbers.
-    Sequence,
+    /// TCP and UDP, each direction, and what single properties of a tunnel cost.
+    Loads,
     /// Many sessions, and how fast a server sets them up.
     Sessions,
     /// Frames through a server on one core.
     Frames,
-    /// How much longer frames take.
+    /// How much later frames arrive.
     Latency,
-    /// Frames through l2tpns and a server of ours, in turn. As root.
+    /// Frames through l2tpns and a server of ours, in turn. As root; fetches 130 MB once.
     L2tpns,
+    /// xl2tpd's own path in user space and ours, in turn, in User-Mode Linux. As root; fetches 270 MB once.
+    Pty,
     /// `ol2tp bench drivers` on Debian's kernel in QEMU: the kernel's own driver and the one in user space, in
     /// turn. Emulated, so only ratios mean something. As root; fetches 160 MB once.
     Kernel,
@@ -59,58 +69,102 @@ impl Part {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
     }
 
+    /// Other people's programs that it needs, and to run these, root.
+    fn peers(self) -> Option<&'static Root> {
+        match self {
+            Self::L2tpns => Some(&BOOKWORM),
+            Self::Pty => Some(&SID),
+            Self::Kernel => Some(&TRIXIE),
+            _ => None,
+        }
+    }
+
+    /// Sees to what it needs.
+    fn prepare(self) -> Result<(), String> {
+        let Some(peers) = self.peers() else { return Ok(()) };
+        install::namespaces().and_then(|()| peers::set_up(peers))
+    }
+
     /// Measures: what was run, and what it reported.
     fn measure(self, args: &[String]) -> Result<(String, Value), String> {
         let name = self.name();
+        let (words, release) = (args.join(" "), target().join("release"));
+        let program = release.join("ol2tp").display().to_string();
+        let args: Vec<_> = args.iter().cloned().chain(["--json".into()]).collect();
         match self {
             Self::Kernel => {
-                let args = [args, &["--json".into()]].concat();
-                Ok((format!("ol2tp bench drivers {}", args.join(" ")), report(&qemu::bench(&args)?)?))
+                let output = qemu::bench(&args)?;
+                let mut report = report(&output)?;
+                let kernel = output.lines().find_map(|line| line.strip_prefix("init: Linux "));
+                report["kernel"] = kernel.into();
+                Ok((format!("ol2tp bench drivers {words}"), report))
+            }
+            Self::Pty => {
+                let example = release.join("examples/pty_load").display().to_string();
+                let line = [vec![example, program], args].concat();
+                Ok((format!("pty_load ol2tp {words}"), report(&output(&mut uml::guest("release", &line))?)?))
             }
             Self::L2tpns => {
-                peers::set_up(&BOOKWORM)?;
-                let example = "cargo run --release --package interop --example l2tpns_load -- frames";
+                let example = release.join("examples/l2tpns_load");
                 let mut rows = Vec::new();
                 for arguments in BESIDE {
-                    match report(&output(&mut command(&format!("{example} {arguments} --json")))?)? {
+                    let mut line = command(&example.display().to_string());
+                    line.arg("frames").args(arguments.split(' ')).arg("--json");
+                    match report(&output(&mut line)?)? {
                         Value::Array(more) => rows.extend(more),
                         other => return Err(format!("l2tpns_load: {other}")),
                     }
                 }
-                Ok((format!("{example} SESSIONS ROUNDS: {}", BESIDE.join(", ")), json!({ "l2tpns": rows })))
+                let what = format!("l2tpns_load frames SESSIONS ROUNDS: {}", BESIDE.join(", "));
+                Ok((what, json!({ "l2tpns": rows })))
             }
             _ => {
-                let mut line =
-                    command(&format!("cargo run --release --package ol2tp -- bench {name} --json"));
-                let what = ["ol2tp bench", &name].into_iter().chain(args.iter().map(String::as_str));
-                Ok((what.collect::<Vec<_>>().join(" "), report(&output(line.args(args))?)?))
+                let mut line = command(&program);
+                line.args(["bench", &name]).args(args);
+                Ok((format!("ol2tp bench {name} {words}"), report(&output(&mut line)?)?))
             }
         }
     }
-}
 
-/// Runs what is wanted.
-pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let parts: Vec<_> = match args.part {
-        Some(part) => vec![part],
-        None => {
-            execute(&mut command("cargo bench --package ol2tp-bench"))?;
-            let other = |part: &&Part| args.all || !matches!(part, Part::L2tpns | Part::Kernel);
-            Part::value_variants().iter().filter(other).copied().collect()
-        }
-    };
-    for part in parts {
-        let (what, report) = part.measure(&args.args)?;
+    /// Measures, and writes what came of it.
+    fn run(self, args: &[String]) -> Result<(), String> {
+        let (what, report) = self.measure(args)?;
         let result = json!({
-            "command": what, "date": date()?, "machine": machine()?, "kernel": kernel()?, "report": report,
+            "command": what.trim_end(), "date": date()?, "machine": machine()?, "kernel": kernel()?, "report": report,
         });
-        let file = results().join(format!("{}.json", part.name()));
+        let file = results().join(format!("{}.json", self.name()));
         let text = serde_json::to_string_pretty(&result).map_err(|error| error.to_string())? + "\n";
         fs::create_dir_all(results())
             .and_then(|()| fs::write(&file, text))
             .map_err(|error| at(&file, error))?;
+        write_page()
     }
-    write_page()
+}
+
+/// What is built before anything is measured.
+const BUILD: &str =
+    "cargo build --release --workspace --bin ol2tp --example l2tpns_load --example pty_load --example uml";
+const CRITERION: &str = "cargo bench --package ol2tp-bench";
+
+/// Runs what is wanted. What fails is told at once and in the end, and does not keep the others from running.
+pub(crate) fn run(args: &Args) -> Result<(), String> {
+    let parts = if args.parts.is_empty() { Part::value_variants() } else { &args.parts };
+    execute(&mut command(BUILD))?;
+    let mut failed = Vec::new();
+    let mut failing = |name: String, result: Result<(), String>| {
+        let Err(error) = result else { return true };
+        eprintln!("{name}: {error}");
+        failed.push(format!("{name} ({error})"));
+        false
+    };
+    let ready: Vec<_> = parts.iter().filter(|part| failing(part.name(), part.prepare())).collect();
+    for part in ready {
+        failing(part.name(), part.run(&args.args));
+    }
+    if args.parts.is_empty() {
+        failing(CRITERION.into(), execute(&mut command(CRITERION)));
+    }
+    if failed.is_empty() { Ok(()) } else { Err(format!("not measured: {}", failed.join("; "))) }
 }
 
 /// Writes the tables of all results.

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::peers::{self, TRIXIE, at};
-use crate::process::{command, probe, run as execute, run_reading, target};
+use crate::process::{command, probe, run_reading, target};
 
 /// What makes the initramfs, run in the root directory.
 const PACK: &str = include_str!("qemu/pack.sh");
@@ -22,12 +22,11 @@ const QEMU: &str = "qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1024 -n
     -serial stdio -initrd /boot/initrd -kernel";
 const KERNEL: &str = "console=ttyS0 quiet panic=-1 --";
 
-/// `ol2tp bench drivers` with arguments, in the guest. Returns all that the guest writes.
+/// `ol2tp bench drivers` with arguments, in the guest: the command is built, and the root directory there. Returns all
+/// that the guest writes.
 ///
-/// Errors: no root directory can be had, the guest does not boot, or the command fails in it.
+/// Errors: the guest does not boot, or the command fails in it.
 pub(crate) fn bench(args: &[String]) -> Result<String, String> {
-    peers::set_up(&TRIXIE)?;
-    execute(&mut command("cargo build --release --package ol2tp"))?;
     let root = TRIXIE.directory();
     pack(&root, &target().join("release/ol2tp"))?;
 

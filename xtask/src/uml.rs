@@ -38,6 +38,14 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     }
     install::namespaces()?;
     probe(&mut command("cargo build --quiet --package interop --example uml"))?;
-    let error = Command::new(target().join("debug/examples/uml")).arg(root()).args(&args.command).exec();
-    Err(format!("{}/debug/examples/uml: {error}", target().display()))
+    let mut guest = guest("debug", &args.command);
+    let error = guest.exec();
+    Err(format!("{}: {error}", guest.get_program().to_string_lossy()))
+}
+
+/// What runs a command in a guest: the example `uml`, which has been built with this profile.
+pub(crate) fn guest(profile: &str, words: &[String]) -> Command {
+    let mut uml = Command::new(target().join(profile).join("examples/uml"));
+    uml.arg(root()).args(words);
+    uml
 }

@@ -116,14 +116,21 @@ impl Flood {
             // What comes as one is dropped as one: nobody reads it.
             setsockopt(socket, UdpGroSegment, &true)?;
         }
+        let mut flood = Self::to(server, &clients.addresses(), length)?;
+        flood.sockets = sockets;
+        Ok(flood)
+    }
+
+    /// The same to any addresses.
+    pub fn to(server: &Space, addresses: &[Ipv4Addr], length: usize) -> io::Result<Self> {
         let socket = sender(server)?;
         setsockopt(&socket, UdpGsoSegment, &((length - HEADERS) as i32))?;
         let to: Vec<_> =
-            clients.ways().map(|way| Some(SockaddrIn::from(SocketAddrV4::new(way.address, PORT)))).collect();
+            addresses.iter().map(|to| Some(SockaddrIn::from(SocketAddrV4::new(*to, PORT)))).collect();
         // A call has no fewer messages for few sessions.
         let to: Vec<_> = to.iter().cycle().take(to.len().next_multiple_of(MESSAGES)).copied().collect();
         let payload = vec![0x5a; (length - HEADERS) * BURST];
-        Self::start(sockets, move |stop| {
+        Self::start(Vec::new(), move |stop| {
             let slices = [[IoSlice::new(&payload)]; MESSAGES];
             let mut headers = MultiHeaders::preallocate(MESSAGES, None);
             for to in to.chunks(MESSAGES).cycle() {
@@ -156,6 +163,13 @@ impl Drop for Flood {
             let _ = setsockopt(socket, UdpGsoSegment, &0).and(setsockopt(socket, UdpGroSegment, &false));
         }
     }
+}
+
+/// Packets of `length` bytes as they come out of sessions with these addresses, one after the other, none of a flow of
+/// those next to it.
+pub fn packets(addresses: &[Ipv4Addr], length: usize) -> Vec<Vec<u8>> {
+    let turns = addresses.iter().cycle().take(FRAMES.max(addresses.len())).enumerate();
+    turns.map(|(n, address)| packet(*address, FIRST_PORT + (n % FRAMES) as u16, length)).collect()
 }
 
 /// Sends one packet of `length` bytes from `server` to a session.

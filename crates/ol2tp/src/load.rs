@@ -2,6 +2,7 @@
 //!
 //! The sockets are made inside namespaces, the threads that use them need not be.
 
+use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -13,9 +14,11 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{
     MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, setsockopt, sockopt::UdpGroSegment,
 };
+use serde::Serialize;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::bed::Space;
+use crate::demo::round;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
 
@@ -35,17 +38,24 @@ const LOST: Duration = Duration::from_millis(20);
 const REST: Duration = Duration::from_micros(50);
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// From one namespace to an address in another.
+/// From an address of one namespace to one of another.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<'a> {
     /// Where the senders are.
     pub from: &'a Space,
     /// Where the receivers are.
     pub to: &'a Space,
-    /// The senders' address, if routing shall not choose it.
-    pub source: Option<IpAddr>,
+    /// The senders' address.
+    pub source: IpAddr,
     /// The receivers' address: it decides which way the load takes.
     pub target: IpAddr,
+}
+
+impl Path<'_> {
+    /// The way back.
+    pub fn back(self) -> Self {
+        Self { from: self.to, to: self.from, source: self.target, target: self.source }
+    }
 }
 
 /// What is counted and for how long.
@@ -64,6 +74,8 @@ pub struct Load {
     stop: Arc<AtomicBool>,
     sockets: Vec<Box<dyn Fn() + Send>>,
     threads: Vec<JoinHandle<()>>,
+    /// What goes at the same time.
+    beside: Option<Box<Load>>,
 }
 
 /// What arrived in a time.
@@ -94,7 +106,19 @@ impl Sample {
 
 impl Load {
     fn new() -> Self {
-        Self { received: Arc::default(), stop: Arc::default(), sockets: Vec::new(), threads: Vec::new() }
+        Self {
+            received: Arc::default(),
+            stop: Arc::default(),
+            sockets: Vec::new(),
+            threads: Vec::new(),
+            beside: None,
+        }
+    }
+
+    /// Both at the same time: what arrives of either counts.
+    pub fn beside(mut self, other: Self) -> Self {
+        self.beside = Some(Box::new(other));
+        self
     }
 
     /// TCP streams, as fast as they go.
@@ -144,8 +168,7 @@ impl Load {
 
     /// Frames of [`PAYLOAD`] bytes over one flow.
     pub fn udp_flow(path: Path<'_>) -> io::Result<Self> {
-        let source = path.source.unwrap_or(any_port(path.target).ip());
-        Self::udp(path.from, path.to, &[(source, path.target)], BURST)
+        Self::udp(path.from, path.to, &[(path.source, path.target)], BURST)
     }
 
     /// So many frames of [`PAYLOAD`] bytes a second over one flow, evenly. Nobody reads them: they are counted nowhere.
@@ -154,7 +177,7 @@ impl Load {
         let receiver = path.to.enter(|| UdpSocket::bind(any))?;
         let target = SocketAddr::new(path.target, receiver.local_addr()?.port());
         let sender = path.from.enter(|| {
-            let socket = UdpSocket::bind(path.source.map_or(any, |source| SocketAddr::new(source, 0)))?;
+            let socket = UdpSocket::bind(SocketAddr::new(path.source, 0))?;
             socket.connect(target)?;
             Ok(socket)
         })?;
@@ -182,6 +205,10 @@ impl Load {
         Ok(thread)
     }
 
+    fn received(&self) -> u64 {
+        self.received.load(Relaxed) + self.beside.as_ref().map_or(0, |beside| beside.received())
+    }
+
     /// Counts what arrives in a window; `probe` is called at its start and at its end.
     ///
     /// Errors: interrupted, or what `probe` says.
@@ -193,9 +220,9 @@ impl Load {
     ) -> Result<Sample> {
         interrupt.wait(window.ramp)?;
         probe()?;
-        let (start, before) = (Instant::now(), self.received.load(Relaxed));
+        let (start, before) = (Instant::now(), self.received());
         interrupt.wait(window.length)?;
-        let sample = Sample { bytes: self.received.load(Relaxed) - before, time: start.elapsed() };
+        let sample = Sample { bytes: self.received() - before, time: start.elapsed() };
         probe()?;
         Ok(sample)
     }
@@ -215,11 +242,9 @@ impl Drop for Load {
     }
 }
 
-fn connect(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
+fn connect(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    if let Some(source) = source {
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-    }
+    socket.bind(&SocketAddr::new(source, 0).into())?;
     socket.connect_timeout(&address.into(), CONNECT)?;
     Ok(socket.into())
 }
@@ -325,9 +350,36 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// What one gets through for each that another does, round by round: median, least and most.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Share(pub [f64; 3]);
+
+impl Share {
+    /// Of the samples of both, in the order of the rounds.
+    pub fn of(one: &[f64], other: &[f64]) -> Self {
+        let shares: Vec<_> = one.iter().zip(other).map(|(one, other)| one / other).collect();
+        let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
+        Self([median(&shares), least, shares.iter().copied().fold(0.0, f64::max)].map(round))
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self([median, least, most]) = self;
+        write!(f, "{median:.2} ({least:.2} to {most:.2})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_are_those_of_rounds() {
+        let share = Share::of(&[1.0, 3.0, 8.0], &[2.0, 4.0, 4.0]);
+        assert_eq!(share, Share([0.75, 0.5, 2.0]));
+        assert_eq!(share.to_string(), "0.75 (0.50 to 2.00)");
+    }
 
     #[test]
     fn median_of_few() {

@@ -1,6 +1,6 @@
 //! A tunnel between the two namespaces of a bed: an [`End`] in each.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::bed::{self, Bed};
@@ -19,20 +19,24 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Starts both ends. Tunnels of one bed have different numbers, which set their ports, ids and
+    /// Starts both ends, over IPv4. Tunnels of one bed have different numbers, which set their ports, ids and
     /// inner addresses; `options` go to both ends.
     pub fn start(bed: &Bed, program: &Path, number: u8, options: &[&str]) -> Result<Self> {
+        Self::start_over(direct(bed), program, number, options)
+    }
+
+    /// The same over this way.
+    pub fn start_over(over: load::Path<'_>, program: &Path, number: u8, options: &[&str]) -> Result<Self> {
         let port = 1701 + u16::from(number);
         let end = |left: bool| {
-            let (space, local, peer) = match left {
-                true => (&bed.left, bed::LEFT, bed::RIGHT),
-                false => (&bed.right, bed::RIGHT, bed::LEFT),
-            };
+            let load::Path { from: space, source: local, target: peer, .. } =
+                if left { over } else { over.back() };
+            let [local, peer] = [local, peer].map(|address| SocketAddr::new(address, port));
             let (id, peer_id) = if left { (1, 2) } else { (2, 1) };
             let mut arguments = vec!["static".to_owned()];
             for (name, value) in [
-                ("--local", format!("{local}:{port}")),
-                ("--peer", format!("{peer}:{port}")),
+                ("--local", local.to_string()),
+                ("--peer", peer.to_string()),
                 ("--tunnel", format!("{id}:{peer_id}")),
                 ("--session", format!("{id}:{peer_id}")),
                 ("--address", inner(number, left).to_string()),
@@ -50,7 +54,14 @@ impl Tunnel {
 
     /// The way from left to right through the tunnel.
     pub fn path<'a>(&self, bed: &'a Bed) -> load::Path<'a> {
-        load::Path { from: &bed.left, to: &bed.right, source: None, target: inner(self.number, false) }
+        let [source, target] = [true, false].map(|left| inner(self.number, left));
+        load::Path { from: &bed.left, to: &bed.right, source, target }
+    }
+
+    /// The same by IPv6.
+    pub fn path6<'a>(&self, bed: &'a Bed) -> load::Path<'a> {
+        let [source, target] = [true, false].map(|left| inner6(self.number, left));
+        load::Path { source, target, ..self.path(bed) }
     }
 
     /// The right end's inner addresses.
@@ -74,7 +85,12 @@ impl Tunnel {
 
 /// The way from left to right over the bare veth.
 pub fn direct(bed: &Bed) -> load::Path<'_> {
-    load::Path { from: &bed.left, to: &bed.right, source: None, target: bed::RIGHT.into() }
+    load::Path { from: &bed.left, to: &bed.right, source: bed::LEFT.into(), target: bed::RIGHT.into() }
+}
+
+/// The same by IPv6.
+pub fn direct6(bed: &Bed) -> load::Path<'_> {
+    load::Path { source: bed::LEFT6.into(), target: bed::RIGHT6.into(), ..direct(bed) }
 }
 
 fn inner(number: u8, left: bool) -> IpAddr {

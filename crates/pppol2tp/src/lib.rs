@@ -45,7 +45,7 @@ pub use l2tp_data::debug::DebugMask;
 pub use l2tp_data::rules::{Errno, SocketOption};
 pub use l2tp_data::stats::Stats;
 pub use prefix::Prefix;
-pub use sys::{end_with_thread, limit_descriptors};
+pub use sys::{end_with_thread, limit_descriptors, open_tun};
 
 /// Compiles the README's example.
 #[cfg(doctest)]

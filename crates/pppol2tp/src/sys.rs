@@ -110,7 +110,7 @@ pub(crate) fn set_selector(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) ->
 
 /// Opens a TUN interface without packet information; `%d` in the name is the first free number.
 /// Returns its queue, non-blocking, and its name.
-pub(crate) fn open_tun(name: &str, vnet: bool) -> io::Result<(File, String)> {
+pub fn open_tun(name: &str, vnet: bool) -> io::Result<(File, String)> {
     if name.is_empty() || name.len() >= libc::IFNAMSIZ || name.contains(['/', '\0']) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,

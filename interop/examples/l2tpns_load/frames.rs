@@ -6,13 +6,12 @@ use std::path::Path;
 
 use interop::l2tpns::L2tpns;
 use interop::lan::{self, Lan};
-use ol2tp::bench::frames::{Load, Row, Sample, Stand};
+use ol2tp::bench::frames::{Bare, Load, Row, Sample, Stand};
 use ol2tp::bench::setup::{Cores, Server, USER};
-use ol2tp::demo::{RAMP, round};
+use ol2tp::demo::RAMP;
 use ol2tp::exit::{Doing, Result};
-use ol2tp::flood::Kind;
 use ol2tp::interrupt::Interrupt;
-use ol2tp::load::{Window, median};
+use ol2tp::load::{Share, Window};
 use ol2tp::output::{Progress, Table};
 use pppol2tp::user::Mode;
 use serde::Serialize;
@@ -39,8 +38,10 @@ pub(super) struct Beside {
     ol2tp_cpu_us: f64,
     l2tpns_frames_s: f64,
     l2tpns_cpu_us: f64,
-    /// Frames a second of ol2tp for each of l2tpns: median, least, most.
-    ratio: [f64; 3],
+    /// Frames of ol2tp for each of l2tpns.
+    times_l2tpns: Share,
+    /// Packets a second over a bare TUN interface, one by one.
+    bare_frames_s: Option<f64>,
 }
 
 /// Measures all loads with so many sessions.
@@ -76,9 +77,11 @@ pub(super) fn measure(
 
     let loads: Vec<_> = Load::all(sessions).collect();
     let mut samples = vec![(Vec::new(), Vec::new()); loads.len()];
+    let mut bare = Bare::new(sessions)?;
     for round in 1..=rounds {
         for (load, (our_samples, their_samples)) in loads.iter().zip(&mut samples) {
-            let stand = usize::from(load.to_udp && load.kind == Kind::Apart);
+            bare.measure(*load, window, cores, &interrupt)?;
+            let stand = usize::from(load.cut());
             let ours = stands[stand].measure(*load, window, &interrupt)?;
             stands[1 - stand].rest()?;
             let other = theirs.measure(*load, window, &interrupt)?;
@@ -94,7 +97,8 @@ pub(super) fn measure(
         }
     }
     let rows = loads.iter().zip(&samples).map(|(load, (ours, others))| {
-        let [ours_row, other] = [ours, others].map(|samples| Row::new(*load, theirs.sessions(), samples));
+        let row = |samples| Row::new(*load, theirs.sessions(), samples, bare.samples(*load));
+        let [ours_row, other] = [ours, others].map(|samples: &Vec<_>| row(samples));
         Beside {
             way: other.way,
             kind: other.kind,
@@ -104,7 +108,8 @@ pub(super) fn measure(
             ol2tp_cpu_us: ours_row.cpu_us,
             l2tpns_frames_s: other.frames_s,
             l2tpns_cpu_us: other.cpu_us,
-            ratio: ratio(ours, others),
+            times_l2tpns: times(ours, others),
+            bare_frames_s: other.bare_frames_s,
         }
     });
     let rows = rows.collect();
@@ -112,11 +117,9 @@ pub(super) fn measure(
     Ok(rows)
 }
 
-fn ratio(ours: &[Sample], others: &[Sample]) -> [f64; 3] {
-    let ratios = ours.iter().zip(others).map(|(ours, other)| ours.frames_s / other.frames_s);
-    let ratios: Vec<_> = ratios.collect();
-    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-    [median(&ratios), least, ratios.iter().copied().fold(0.0, f64::max)].map(round)
+fn times(ours: &[Sample], others: &[Sample]) -> Share {
+    let frames = |samples: &[Sample]| samples.iter().map(|sample| sample.frames_s).collect::<Vec<_>>();
+    Share::of(&frames(ours), &frames(others))
 }
 
 /// Rows in words.
@@ -134,10 +137,10 @@ impl fmt::Display for Rows<'_> {
             "l2tpns, 1000/s",
             "µs each",
             "ol2tp/l2tpns",
+            "bare TUN, 1000/s",
         ];
         let mut table = Table::new(head).words(2);
         for row in self.0 {
-            let [median, least, most] = row.ratio;
             table.row([
                 row.way.into(),
                 row.kind.into(),
@@ -147,7 +150,8 @@ impl fmt::Display for Rows<'_> {
                 format!("{:.2}", row.ol2tp_cpu_us),
                 format!("{:.0}", row.l2tpns_frames_s / 1e3),
                 format!("{:.2}", row.l2tpns_cpu_us),
-                format!("{median:.2} ({least:.2} to {most:.2})"),
+                row.times_l2tpns.to_string(),
+                row.bare_frames_s.map_or("–".into(), |bare| format!("{:.0}", bare / 1e3)),
             ]);
         }
         table.fmt(f)

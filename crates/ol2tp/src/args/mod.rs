@@ -278,13 +278,13 @@ pub struct DemoArgs {
 #[command(after_help = "\
 Examples:
   ol2tp bench
-  ol2tp bench modes --rounds 5
+  ol2tp bench loads --rounds 9
   ol2tp bench sessions --sessions 10000 --json")]
 pub struct BenchArgs {
     /// What to measure [default: all but drivers]
     pub what: Option<BenchWhat>,
     /// How often each load is measured; the median counts
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub rounds: u16,
     /// How long each time
     #[arg(long, default_value = "1", value_parser = seconds)]
@@ -310,13 +310,13 @@ pub enum BenchWhat {
     Rules,
     /// The driver with each set of offloads, beside the bare link
     Modes,
-    /// A tunnel with sequence numbers, beside one without
-    Sequence,
+    /// TCP and UDP, each direction, with sequence numbers, over IPv6 and on a shared interface, beside the bare link
+    Loads,
     /// Many sessions on one shared interface, beside one
     Sessions,
     /// Frames of several lengths through a server on one core, each way
     Frames,
-    /// How much longer frames take than over the bare link, at rest and under some load
+    /// How much later frames arrive than over the bare link, at rest and under some load
     Latency,
     /// The kernel's own driver and the one in user space, beside the bare link
     Drivers,

@@ -11,6 +11,9 @@
 //!
 //! Interfaces count a super-packet as one, and its headers once. All frames being of one length, its bytes
 //! tell how many there are.
+//!
+//! Beside each load stands what goes over a bare TUN interface, one packet at a time, in the same round
+//! ([`bare`](super::bare)): the most for a program that makes a system call for each.
 
 use std::fmt;
 use std::fs;
@@ -28,6 +31,7 @@ use serde::Serialize;
 
 use crate::args::BenchArgs;
 use crate::bed::{self, Bed, Space, VETH};
+use crate::bench::bare::BareTun;
 use crate::bench::setup::{self, Cores, SOURCES, Server, Usage};
 use crate::clients::Clients;
 use crate::demo::{RAMP, round};
@@ -35,7 +39,7 @@ use crate::end::this_program;
 use crate::exit::{Doing, Failure, Result};
 use crate::flood::{self, Flood, HEADERS, Kind};
 use crate::interrupt::Interrupt;
-use crate::load::{Window, median};
+use crate::load::{self, Share, Window, median};
 use crate::output::{Progress, Table};
 
 /// Bytes of the inner packets, IPv4 and UDP headers included.
@@ -49,11 +53,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// More sessions than these send no runs of frames: they would not fit into memory.
 const MERGED_SESSIONS: usize = 1000;
 
+/// A way through a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Out of tunnels.
+    FromUdp,
+    /// Into tunnels.
+    ToUdp,
+    /// Both at the same time.
+    Both,
+}
+
 /// A load: its way, and what its frames are like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Load {
-    /// From the interface into tunnels, or out of them.
-    pub to_udp: bool,
+    /// Its way.
+    pub way: Way,
     /// Whether frames can be merged.
     pub kind: Kind,
     /// Bytes of the inner packets.
@@ -63,15 +78,32 @@ pub struct Load {
 impl Load {
     /// All loads for so many sessions.
     pub fn all(sessions: usize) -> impl Iterator<Item = Self> {
-        let loads = [(false, Kind::Apart), (false, Kind::Merged), (true, Kind::Apart), (true, Kind::Merged)];
-        let each = |(to_udp, kind)| LENGTHS.map(|length| Self { to_udp, kind, length });
-        let fits = move |load: &Self| load.to_udp || load.kind == Kind::Apart || sessions <= MERGED_SESSIONS;
+        let loads = [
+            (Way::FromUdp, Kind::Apart),
+            (Way::FromUdp, Kind::Merged),
+            (Way::ToUdp, Kind::Apart),
+            (Way::ToUdp, Kind::Merged),
+            (Way::Both, Kind::Apart),
+        ];
+        let each = |(way, kind)| LENGTHS.map(|length| Self { way, kind, length });
+        let fits = move |load: &Self| {
+            load.way != Way::FromUdp || load.kind == Kind::Apart || sessions <= MERGED_SESSIONS
+        };
         loads.into_iter().flat_map(each).filter(fits)
+    }
+
+    /// Whether the interface has to have runs cut before it.
+    pub fn cut(self) -> bool {
+        self.way != Way::FromUdp && self.kind == Kind::Apart
     }
 
     /// Its way and its kind in words.
     pub fn words(self) -> [&'static str; 2] {
-        let way = if self.to_udp { "to UDP" } else { "from UDP" };
+        let way = match self.way {
+            Way::FromUdp => "from UDP",
+            Way::ToUdp => "to UDP",
+            Way::Both => "both",
+        };
         [way, if self.kind == Kind::Apart { "apart" } else { "merged" }]
     }
 }
@@ -132,23 +164,32 @@ impl<'a> Stand<'a> {
     ///
     /// Errors: interrupted, sessions have ended, or nothing came through.
     pub fn measure(&mut self, load: Load, window: Window, interrupt: &Interrupt) -> Result<Sample> {
-        let flood = match load.to_udp {
-            true => Flood::to_udp(&self.clients, self.there, load.length),
-            false => Flood::from_udp(&self.clients, load.kind, load.length),
+        let to = || Flood::to_udp(&self.clients, self.there, load.length);
+        let from = || Flood::from_udp(&self.clients, load.kind, load.length);
+        let floods = match load.way {
+            Way::FromUdp => from().map(|flood| vec![flood]),
+            Way::ToUdp => to().map(|flood| vec![flood]),
+            Way::Both => from().and_then(|flood| Ok(vec![flood, to()?])),
         };
-        let flood = flood.doing("frames")?;
+        let floods = floods.doing("frames")?;
         interrupt.wait(window.ramp)?;
-        let (start, frames, used) = (Instant::now(), self.frames(load)?, Usage::of(self.server)?);
+        let (start, before, used) = (Instant::now(), self.frames(load.length)?, Usage::of(self.server)?);
         interrupt.wait(window.length)?;
-        let (frames, used) = (self.frames(load)? - frames, Usage::of(self.server)?.since(used));
+        let (after, used) = (self.frames(load.length)?, Usage::of(self.server)?.since(used));
         let seconds = start.elapsed().as_secs_f64();
-        drop(flood);
+        drop(floods);
         self.rest()?;
+        let ways = [0, 1].map(|way| after[way].saturating_sub(before[way]));
+        let (frames, least) = match load.way {
+            Way::FromUdp => (ways[0], ways[0]),
+            Way::ToUdp => (ways[1], ways[1]),
+            Way::Both => (ways[0] + ways[1], ways[0].min(ways[1])),
+        };
         let [way, kind] = load.words();
-        if self.clients.up != self.sessions || frames == 0 {
+        if self.clients.up != self.sessions || least == 0 {
             return Err(Failure::new(format!(
-                "{way}, {kind}, {} bytes: {frames} frames came through, {} of {} sessions are up ({})",
-                load.length, self.clients.up, self.sessions, self.clients.why
+                "{way}, {kind}, {} bytes: {} frames came through from UDP and {} to UDP, {} of {} sessions are up ({})",
+                load.length, ways[0], ways[1], self.clients.up, self.sessions, self.clients.why
             )));
         }
         let cpu = used.cpu.as_secs_f64();
@@ -170,17 +211,14 @@ impl<'a> Stand<'a> {
         self.clients.run(Duration::from_millis(20), |_| false).doing("clients").map(drop)
     }
 
-    /// Frames that have come through until now.
-    fn frames(&self, load: Load) -> Result<u64> {
-        let name = if load.to_udp { VETH } else { &self.interface };
-        let Counters { received, sent } = counters(self.there, name)?;
-        Ok(match load.to_udp {
-            true => (sent.bytes.saturating_sub(OUTER * sent.packets)) / (self.header + load.length) as u64,
-            false => {
-                (received.bytes.saturating_sub(HEADERS as u64 * received.packets))
-                    / (load.length - HEADERS) as u64
-            }
-        })
+    /// Frames that have come through until now, if all are of this length: from UDP, and to UDP.
+    fn frames(&self, length: usize) -> Result<[u64; 2]> {
+        let received = counters(self.there, &self.interface)?.received;
+        let sent = counters(self.there, VETH)?.sent;
+        Ok([
+            received.bytes.saturating_sub(HEADERS as u64 * received.packets) / (length - HEADERS) as u64,
+            sent.bytes.saturating_sub(OUTER * sent.packets) / (self.header + length) as u64,
+        ])
     }
 
     /// Sends frames to a session until one comes: bytes of its headers.
@@ -254,7 +292,7 @@ pub struct Frames {
 /// One load: medians.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// `from UDP` or `to UDP`.
+    /// `from UDP`, `to UDP` or `both`.
     pub way: &'static str,
     /// `apart` or `merged`.
     pub kind: &'static str,
@@ -268,11 +306,16 @@ pub struct Row {
     pub cpu_us: f64,
     /// The server's share of its core.
     pub busy: f64,
+    /// Packets a second that go over a bare TUN interface the same way, one by one: [`BareTun`].
+    pub bare_frames_s: Option<f64>,
+    /// Of those.
+    pub of_bare: Option<Share>,
 }
 
 impl Row {
-    /// The medians of samples.
-    pub fn new(load: Load, sessions: usize, samples: &[Sample]) -> Self {
+    /// The medians of samples; `bare` are those of a bare TUN interface.
+    pub fn new(load: Load, sessions: usize, samples: &[Sample], bare: Option<&[f64]>) -> Self {
+        let frames: Vec<_> = samples.iter().map(|sample| sample.frames_s).collect();
         let [way, kind] = load.words();
         let median = |value: fn(&Sample) -> f64| median(&samples.iter().map(value).collect::<Vec<_>>());
         Self {
@@ -283,6 +326,8 @@ impl Row {
             frames_s: median(|sample| sample.frames_s).round(),
             cpu_us: round(median(|sample| sample.cpu_us)),
             busy: round(median(|sample| sample.busy)),
+            bare_frames_s: bare.map(|bare| load::median(bare).round()),
+            of_bare: bare.map(|bare| Share::of(&frames, bare)),
         }
     }
 }
@@ -302,6 +347,49 @@ pub fn bed() -> Result<Bed> {
 
 fn source(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(192, 0, 2, FIRST_SOURCE + n)
+}
+
+/// What goes over a bare TUN interface, for each way and length.
+pub struct Bare {
+    tun: BareTun,
+    sessions: usize,
+    samples: Vec<(Load, Vec<f64>)>,
+}
+
+impl Bare {
+    /// An interface with routes to so many sessions.
+    pub fn new(sessions: usize) -> Result<Self> {
+        Ok(Self { tun: BareTun::new()?, sessions, samples: Vec::new() })
+    }
+
+    /// Once a round for each way and length: does nothing where frames can be merged, or come both ways.
+    pub fn measure(
+        &mut self,
+        load: Load,
+        window: Window,
+        cores: &Cores,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        if load.kind == Kind::Merged {
+            return Ok(());
+        }
+        let sample = match load.way {
+            Way::FromUdp => self.tun.write(load.length, self.sessions, window, cores, interrupt)?,
+            Way::ToUdp => self.tun.read(load.length, self.sessions, window, cores, interrupt)?,
+            Way::Both => return Ok(()),
+        };
+        match self.samples.iter_mut().find(|(other, _)| *other == load) {
+            Some((_, samples)) => samples.push(sample),
+            None => self.samples.push((load, vec![sample])),
+        }
+        Ok(())
+    }
+
+    /// What was measured the same way with the same length.
+    pub fn samples(&self, load: Load) -> Option<&[f64]> {
+        let same = |(other, _): &&(Load, _)| (other.way, other.length) == (load.way, load.length);
+        self.samples.iter().find(same).map(|(_, samples)| samples.as_slice())
+    }
 }
 
 /// Measures all loads with 1, 100 and as many sessions as are wanted.
@@ -338,9 +426,11 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
         }
         let loads: Vec<_> = Load::all(sessions).collect();
         let mut samples = vec![Vec::new(); loads.len()];
+        let mut bare = Bare::new(sessions)?;
         for turn in 1..=args.rounds {
             for (load, samples) in loads.iter().zip(&mut samples) {
-                let stand = usize::from(load.to_udp && load.kind == Kind::Apart);
+                bare.measure(*load, window, &cores, interrupt)?;
+                let stand = usize::from(load.cut());
                 let sample = stands[stand].measure(*load, window, interrupt)?;
                 stands[1 - stand].rest()?;
                 let ([way, kind], sessions) = (load.words(), stands[stand].sessions());
@@ -352,7 +442,8 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
             }
         }
         let sessions = stands[0].sessions();
-        rows.extend(loads.iter().zip(&samples).map(|(load, samples)| Row::new(*load, sessions, samples)));
+        let row = |(load, samples): (&Load, &Vec<_>)| Row::new(*load, sessions, samples, bare.samples(*load));
+        rows.extend(loads.iter().zip(&samples).map(row));
         stands.into_iter().try_for_each(Stand::close)?;
     }
     Ok(Frames { rows, pinned: cores.apart() })
@@ -360,8 +451,18 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
 
 impl fmt::Display for Frames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table =
-            Table::new(["way", "frames", "sessions", "bytes", "1000/s", "µs each", "% of a core"]).words(2);
+        let mut table = Table::new([
+            "way",
+            "frames",
+            "sessions",
+            "bytes",
+            "1000/s",
+            "µs each",
+            "% of a core",
+            "bare TUN",
+            "of it",
+        ])
+        .words(2);
         for row in &self.rows {
             table.row([
                 row.way.into(),
@@ -371,6 +472,8 @@ impl fmt::Display for Frames {
                 format!("{:.0}", row.frames_s / 1e3),
                 format!("{:.2}", row.cpu_us),
                 format!("{:.0}", row.busy * 100.0),
+                row.bare_frames_s.map_or("–".into(), |bare| format!("{:.0}", bare / 1e3)),
+                row.of_bare.map_or("–".into(), |share| share.to_string()),
             ]);
         }
         table.fmt(f)

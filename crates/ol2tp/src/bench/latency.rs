@@ -1,11 +1,18 @@
-//! How much longer a frame takes through a tunnel than over the bare veth: at rest, and at a tenth of the
-//! load that the tunnel carries.
+//! How much later a frame arrives through a tunnel than over the bare veth: at rest, and at a tenth of the load that
+//! the tunnel carries; there and back.
 //!
-//! A round trip goes through each end twice, once each way. What an end adds is half of what the tunnel adds.
+//! ```text
+//!   sender ─ the time, in the frame ─► left end ─► right end ─► receiver: the time now, less that in the frame
+//!                                      a half       a half
+//! ```
+//!
+//! Sender and receiver are on one machine and have one clock, the monotonic one. A frame passes both ends of the tunnel:
+//! what an end adds is half of the difference between tunnel and veth, of the medians and of the 99th percentiles.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,32 +33,34 @@ use crate::tunnel::{Tunnel, direct};
 const PAYLOAD: usize = 36;
 /// Time between two of them.
 const INTERVAL: Duration = Duration::from_millis(1);
-/// Such a frame is lost.
-const LOST: Duration = Duration::from_millis(200);
+/// How long a frame may take, at the end.
+const REST: Duration = Duration::from_millis(200);
 
 /// What was measured.
 #[derive(Debug, Serialize)]
 pub struct Latency {
-    /// At rest, and under load.
+    /// At rest and under load, there and back.
     pub rows: Vec<Row>,
 }
 
-/// Round trips under one load in microseconds: medians of the rounds' figures.
+/// Delays one way under one load in microseconds, median and 99th percentile: medians of the rounds' figures.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// Frames of 200 bytes a second, beside those that are timed.
+    /// `there`, from left to right, or `back`.
+    pub direction: &'static str,
+    /// Frames of 200 bytes a second the same way, beside those that are timed.
     pub load_frames_s: f64,
-    /// Over the bare veth: median and 99th percentile.
+    /// Over the bare veth.
     pub direct_us: [f64; 2],
-    /// Through the tunnel: median and 99th percentile.
+    /// Through the tunnel.
     pub tunnel_us: [f64; 2],
     /// What each end adds: half of the difference.
     pub end_us: [f64; 2],
 }
 
-/// Measures both.
+/// Measures all of them.
 ///
-/// Errors: interrupted, or nothing comes back.
+/// Errors: interrupted, or nothing arrives.
 pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> Result<Latency> {
     let bed = Bed::new().doing("making two network namespaces joined by veth")?;
     let tunnel = Tunnel::start(&bed, &this_program()?, 0, &[])?;
@@ -59,18 +68,20 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
     let window = Window { ramp: RAMP, length: args.seconds };
     progress.say("what the tunnel carries");
     let carried = demo::measure(Kind::Udp, tunnel.path(&bed), window, interrupt)?;
+    let cases = [0.0, (carried / 10.0).round()].map(|load| [(load, "there"), (load, "back")]);
     let mut rows = Vec::new();
-    for load_frames_s in [0.0, (carried / 10.0).round()] {
+    for (load_frames_s, direction) in cases.into_iter().flatten() {
         let mut samples = [(); 2].map(|()| [Vec::new(), Vec::new()]);
         for round in 1..=args.rounds {
             for ((name, path), samples) in ways.into_iter().zip(&mut samples) {
+                let path = if direction == "back" { path.back() } else { path };
                 let load = (load_frames_s > 0.0).then(|| Load::paced(path, load_frames_s)).transpose();
                 let load = load.doing("load")?;
-                let times = round_trips(path, window, interrupt)?;
+                let delays = delays(path, window, interrupt)?;
                 drop(load);
-                let [middle, late] = [median(&times), times[(times.len() - 1) * 99 / 100]];
+                let [middle, late] = [median(&delays), delays[(delays.len() - 1) * 99 / 100]];
                 progress.say(format_args!(
-                    "round {round} of {}: {load_frames_s} frames/s, {name}: {middle:.1} µs, p99 {late:.1} µs",
+                    "round {round} of {}: {direction}, {load_frames_s} frames/s, {name}: {middle:.1} µs, p99 {late:.1} µs",
                     args.rounds
                 ));
                 samples[0].push(middle);
@@ -79,6 +90,7 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
         }
         let [direct, through] = samples.map(|samples| samples.map(|samples| median(&samples)));
         rows.push(Row {
+            direction,
             load_frames_s,
             direct_us: direct.map(round),
             tunnel_us: through.map(round),
@@ -89,60 +101,60 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
     Ok(Latency { rows })
 }
 
-/// Round trips in microseconds, the shortest first.
-fn round_trips(path: Path<'_>, window: Window, interrupt: &Interrupt) -> Result<Vec<f64>> {
-    let any = SocketAddr::new([0, 0, 0, 0].into(), 0);
-    let socket = || {
-        let socket = UdpSocket::bind(any)?;
-        socket.set_read_timeout(Some(LOST))?;
+/// Delays in microseconds, the shortest first.
+fn delays(path: Path<'_>, window: Window, interrupt: &Interrupt) -> Result<Vec<f64>> {
+    let far = path.to.enter(|| {
+        let socket = UdpSocket::bind(SocketAddr::new(path.target, 0))?;
+        socket.set_read_timeout(Some(REST))?;
         Ok(socket)
-    };
-    let (near, far) =
-        path.from.enter(socket).and_then(|near| Ok((near, path.to.enter(socket)?))).doing("sockets")?;
-    let port = far.local_addr().doing("a socket")?.port();
-    near.connect((path.target, port)).doing("a socket")?;
-    let stop = AtomicBool::new(false);
-    let mut times = thread::scope(|scope| {
-        scope.spawn(|| echo(&far, &stop));
-        let times = ask(&near, window, interrupt);
+    });
+    let far = far.doing("a socket")?;
+    let target = far.local_addr().doing("a socket")?;
+    let near = path.from.enter(|| {
+        let socket = UdpSocket::bind(SocketAddr::new(path.source, 0))?;
+        socket.connect(target)?;
+        Ok(socket)
+    });
+    let near = near.doing("a socket")?;
+    let (stop, begun) = (AtomicBool::new(false), Instant::now());
+    let mut delays = thread::scope(|scope| {
+        let receiver = scope.spawn(|| receive(&far, begun, window.ramp, &stop));
+        let sent = send(&near, begun, window, interrupt);
         stop.store(true, Relaxed);
-        times
+        let delays = receiver.join().unwrap_or_else(|panic| resume_unwind(panic));
+        sent.and_then(|()| delays.doing("receiving a frame"))
     })?;
-    times.sort_by(f64::total_cmp);
-    if times.is_empty() { Err(Failure::new("no frame came back")) } else { Ok(times) }
+    delays.sort_by(f64::total_cmp);
+    if delays.is_empty() { Err(Failure::new("no frame arrived")) } else { Ok(delays) }
 }
 
-fn ask(socket: &UdpSocket, window: Window, interrupt: &Interrupt) -> Result<Vec<f64>> {
-    let (mut times, begun) = (Vec::new(), Instant::now());
-    let (mut buffer, mut number) = ([0; PAYLOAD], 0u64);
+/// A frame each [`INTERVAL`], with the nanoseconds since `begun` in it.
+fn send(socket: &UdpSocket, begun: Instant, window: Window, interrupt: &Interrupt) -> Result<()> {
+    let mut frame = [0; PAYLOAD];
     while begun.elapsed() < window.ramp + window.length {
-        number += 1;
-        buffer[..8].copy_from_slice(&number.to_be_bytes());
-        let sent = Instant::now();
-        socket.send(&buffer).doing("sending a frame")?;
-        let came = loop {
-            match socket.recv(&mut buffer) {
-                // An earlier one may have been late.
-                Ok(_) if buffer[..8] != number.to_be_bytes() => {}
-                Ok(_) => break true,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break false,
-                Err(error) => return Err(error).doing("receiving a frame"),
-            }
-        };
-        if came && begun.elapsed() > window.ramp {
-            times.push(sent.elapsed().as_secs_f64() * 1e6);
-        }
+        frame[..8].copy_from_slice(&(begun.elapsed().as_nanos() as u64).to_be_bytes());
+        socket.send(&frame).doing("sending a frame")?;
         interrupt.wait(INTERVAL)?;
     }
-    Ok(times)
+    Ok(())
 }
 
-fn echo(socket: &UdpSocket, stop: &AtomicBool) {
-    let mut buffer = [0; PAYLOAD];
-    while !stop.load(Relaxed) {
-        if let Ok((len, from)) = socket.recv_from(&mut buffer) {
-            // The other side counts it as lost.
-            let _ = socket.send_to(&buffer[..len], from);
+/// Delays of frames that were sent after `ramp`, until it shall stop and nothing comes any more.
+fn receive(socket: &UdpSocket, begun: Instant, ramp: Duration, stop: &AtomicBool) -> io::Result<Vec<f64>> {
+    let (mut delays, mut frame) = (Vec::new(), [0; PAYLOAD]);
+    loop {
+        match socket.recv(&mut frame) {
+            Ok(_) => {
+                let now = begun.elapsed();
+                let (time, _) = frame.split_first_chunk().unwrap_or((&[0; 8], &[]));
+                let sent = Duration::from_nanos(u64::from_be_bytes(*time));
+                if sent >= ramp {
+                    delays.push(now.saturating_sub(sent).as_secs_f64() * 1e6);
+                }
+            }
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            Err(_) if stop.load(Relaxed) => return Ok(delays),
+            Err(_) => {}
         }
     }
 }
@@ -150,13 +162,13 @@ fn echo(socket: &UdpSocket, stop: &AtomicBool) {
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head =
-            ["round trip, µs", "frames/s beside", "veth", "p99", "tunnel", "p99", "each end adds", "p99"];
-        let mut table = Table::new(head);
-        for Row { load_frames_s, direct_us, tunnel_us, end_us } in &self.rows {
+            ["one way, µs", "", "frames/s beside", "veth", "p99", "tunnel", "p99", "each end adds", "p99"];
+        let mut table = Table::new(head).words(2);
+        for Row { direction, load_frames_s, direct_us, tunnel_us, end_us } in &self.rows {
             let ([d, dl], [t, tl], [e, el]) = (*direct_us, *tunnel_us, *end_us);
             let [d, dl, t, tl, e, el] = [d, dl, t, tl, e, el].map(|us| format!("{us:.1}"));
             let what = if *load_frames_s > 0.0 { "under load" } else { "at rest" };
-            table.row([what.into(), format!("{load_frames_s:.0}"), d, dl, t, tl, e, el]);
+            table.row([what.into(), (*direction).into(), format!("{load_frames_s:.0}"), d, dl, t, tl, e, el]);
         }
         table.fmt(f)
     }

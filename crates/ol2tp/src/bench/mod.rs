@@ -8,12 +8,13 @@ use crate::exit::Result;
 use crate::interrupt::Interrupt;
 use crate::output::{self, Progress};
 
+pub mod bare;
 pub mod drivers;
 pub mod frames;
 pub mod latency;
+pub mod loads;
 pub mod modes;
 pub mod rules;
-pub mod sequence;
 pub mod sessions;
 pub mod setup;
 pub mod ways;
@@ -26,11 +27,11 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     modes: Option<modes::Modes>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    loads: Option<loads::Loads>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<sessions::Sessions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     setup: Option<setup::Setup>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence: Option<ways::Ways>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frames: Option<frames::Frames>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,8 +61,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     if wanted(BenchWhat::Modes) {
         report.modes = Some(modes::measure(args, &interrupt, &progress)?);
     }
-    if wanted(BenchWhat::Sequence) {
-        report.sequence = Some(sequence::measure(args, &interrupt, &progress)?);
+    if wanted(BenchWhat::Loads) {
+        report.loads = Some(loads::measure(args, &interrupt, &progress)?);
     }
     if wanted(BenchWhat::Sessions) {
         report.sessions = Some(sessions::measure(args, &interrupt, &progress)?);
@@ -84,7 +85,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let tables = [
         report.rules.map(|rules| rules.to_string()),
         report.modes.map(|modes| modes.to_string()),
-        report.sequence.map(|sequence| sequence.to_string()),
+        report.loads.map(|loads| loads.to_string()),
         report.sessions.map(|sessions| sessions.to_string()),
         report.setup.map(|setup| setup.to_string()),
         report.frames.map(|frames| frames.to_string()),

@@ -43,7 +43,7 @@ pub struct Row {
     /// Sessions that are there.
     pub sessions: u16,
     /// Sessions that have carried frames: no more than the load had descriptors and turns for.
-    pub busy: usize,
+    pub carrying: usize,
     /// Resident memory of one end in bytes, after the load.
     pub resident_bytes: u64,
     /// TCP through one session.
@@ -78,10 +78,10 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
 }
 
 /// A bed with many sessions, and what was measured in it.
-struct Site {
-    left: End,
-    right: End,
-    bed: Bed,
+pub(super) struct Site {
+    pub(super) left: End,
+    pub(super) right: End,
+    pub(super) bed: Bed,
     sessions: u16,
     flows: Vec<(IpAddr, IpAddr)>,
     tcp: Vec<f64>,
@@ -91,7 +91,7 @@ struct Site {
 }
 
 impl Site {
-    fn start(program: &FilePath, sessions: u16, descriptors: u64) -> Result<Self> {
+    pub(super) fn start(program: &FilePath, sessions: u16, descriptors: u64) -> Result<Self> {
         let bed = Bed::new().doing("making two network namespaces joined by veth")?;
         for (space, own) in [(&bed.left, LEFT), (&bed.right, RIGHT)] {
             space
@@ -129,11 +129,15 @@ impl Site {
         })
     }
 
+    /// The way through its first session.
+    pub(super) fn path(&self) -> Path<'_> {
+        let [source, target] = [LEFT, RIGHT].map(|network| address(network, 1).into());
+        Path { from: &self.bed.left, to: &self.bed.right, source, target }
+    }
+
     fn measure(&mut self, window: Window, interrupt: &Interrupt) -> Result<()> {
         let Bed { left, right } = &self.bed;
-        let Some(&(source, target)) = self.flows.first() else { return Ok(()) };
-        let path = Path { from: left, to: right, source: Some(source), target };
-        let load = Load::tcp(path, 1).doing("TCP load")?;
+        let load = Load::tcp(self.path(), 1).doing("TCP load")?;
         self.tcp.push(load.measure(window, interrupt, || Ok(()))?.gbit_s());
         drop(load);
 
@@ -165,7 +169,7 @@ impl Site {
         }
         let row = Row {
             sessions: self.sessions,
-            busy,
+            carrying: busy,
             resident_bytes: self.left.resident()?.max(self.right.resident()?),
             tcp_gbit_s: round(median(&self.tcp)),
             frames_s: median(&self.frames).round(),

@@ -15,6 +15,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use ol2tpd::control::{Client, What};
+use pppol2tp::Prefix;
 use pppol2tp::user::Mode;
 use serde::Serialize;
 
@@ -27,6 +28,12 @@ use crate::interrupt::Interrupt;
 use crate::output::{Progress, Table};
 
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1701);
+/// The server's inner address.
+pub(super) const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 63, 0, 1);
+/// What it takes the clients' inner addresses from.
+pub(super) const POOL: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::new(10, 64, 0, 0)), len: 15 };
+/// The first of those that is a host's.
+pub(super) const FIRST: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 /// The clients' name, and their password.
 pub const USER: &str = "load";
 /// Addresses that tunnels come from: a server takes so many a second from each.
@@ -235,7 +242,8 @@ impl Server {
             Command::new(program)
                 .args(["serve", "--controlled", "--log", "warn", "--interface", "shared", "--auth", "chap"])
                 .args(["--listen", &listen.to_string(), "--user", &format!("{USER}:{USER}")])
-                .args(["--pool", "10.64.0.0/15", "--local-address", "10.63.0.1", "--mode", mode.name()])
+                .args(["--pool", &format!("{}/{}", POOL.address, POOL.len)])
+                .args(["--local-address", &LOCAL.to_string(), "--mode", mode.name()])
                 .args(["--shards", &shards.to_string()])
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
                 .stdout(Stdio::null())

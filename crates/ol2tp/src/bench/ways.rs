@@ -8,7 +8,7 @@ use crate::args::BenchArgs;
 use crate::demo::{self, LOADS, RAMP, round};
 use crate::exit::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::load::{Path, Window, median};
+use crate::load::{Path, Share, Window, median};
 use crate::output::{Progress, Table};
 
 /// What gets through each way, and how that compares.
@@ -33,7 +33,7 @@ pub struct Row {
     pub frames_s: f64,
 }
 
-/// What one way gets through for each that another does: medians of the rounds' ratios.
+/// What one way gets through for each that another does.
 #[derive(Debug, Serialize)]
 pub struct Ratio {
     /// The one.
@@ -41,11 +41,11 @@ pub struct Ratio {
     /// The other.
     pub to: &'static str,
     /// TCP with one stream.
-    pub tcp: f64,
+    pub tcp: Share,
     /// TCP with four streams.
-    pub tcp4: f64,
+    pub tcp4: Share,
     /// UDP frames of 200 bytes.
-    pub frames: f64,
+    pub frames: Share,
 }
 
 /// Measures each load on all ways, then the next one, in rounds. `compared`: pairs of ways.
@@ -79,10 +79,7 @@ pub fn measure<const WAYS: usize>(
     let of = |name| ways.iter().zip(&samples).find(|((way, _), _)| *way == name).map(|(_, samples)| samples);
     let ratios = compared.iter().filter_map(|&(way, to)| {
         let (ours, theirs) = (of(way)?, of(to)?);
-        let [tcp, tcp4, frames] = std::array::from_fn(|column| {
-            let rounds = ours[column].iter().zip(&theirs[column]);
-            round(median(&rounds.map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>()))
-        });
+        let [tcp, tcp4, frames] = std::array::from_fn(|column| Share::of(&ours[column], &theirs[column]));
         Some(Ratio { way, to, tcp, tcp4, frames })
     });
     Ok(Ways { rows: rows.collect(), ratios: ratios.collect() })
@@ -100,7 +97,7 @@ impl fmt::Display for Ways {
             ]);
         }
         for Ratio { way, to, tcp, tcp4, frames } in &self.ratios {
-            let [tcp, tcp4, frames] = [tcp, tcp4, frames].map(|ratio| format!("{ratio:.2}"));
+            let [tcp, tcp4, frames] = [tcp, tcp4, frames].map(Share::to_string);
             table.row([format!("{way}/{to}"), tcp, tcp4, frames]);
         }
         table.fmt(f)

@@ -19,6 +19,8 @@ const SECRET: &str = "open";
 pub(super) struct Pair {
     client: End,
     server: End,
+    /// The client's inner IPv4 address.
+    client4: IpAddr,
     /// The server's inner IPv4 address.
     pub(super) server4: IpAddr,
     /// The server's link-local address, at the client's interface.
@@ -50,11 +52,13 @@ impl Pair {
             "connect", &host, "--user", USER, "--secret", SECRET, "--dns", "none", "--trace", "--mode", mode,
         ];
         let mut client = End::spawn(&bed.left, program, &connect, &[(password::VARIABLE, PASSWORD)])?;
-        let (mut server4, mut server6) = (None, None);
+        let (mut inner4, mut server6) = (None, None);
         loop {
             match next(&mut client)? {
                 Notice::Message { sent, text } => on_message(sent, &text)?,
-                Notice::SessionUp { remote: IpAddr::V4(address), .. } => server4 = Some(address),
+                Notice::SessionUp { local, remote: remote @ IpAddr::V4(_), .. } => {
+                    inner4 = Some((local, remote));
+                }
                 Notice::SessionUp { remote: IpAddr::V6(address), interface, .. } => {
                     let index =
                         bed.left.enter(|| Ok(if_nametoindex(interface.as_str())?)).doing(&interface)?;
@@ -62,15 +66,15 @@ impl Pair {
                 }
                 _ => {}
             }
-            if let (Some(server4), Some(server6)) = (server4, server6) {
-                return Ok(Self { client, server, server4: server4.into(), server6: server6.into() });
+            if let (Some((client4, server4)), Some(server6)) = (inner4, server6) {
+                return Ok(Self { client, server, client4, server4, server6: server6.into() });
             }
         }
     }
 
     /// The way from the client to the server through the tunnel.
     pub(super) fn path<'a>(&self, bed: &'a Bed) -> load::Path<'a> {
-        load::Path { from: &bed.left, to: &bed.right, source: None, target: self.server4 }
+        load::Path { from: &bed.left, to: &bed.right, source: self.client4, target: self.server4 }
     }
 
     /// Counters that tell of lost frames and are not 0, as `client rx_errors 3`.

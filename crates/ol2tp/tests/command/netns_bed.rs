@@ -105,7 +105,7 @@ fn frames_that_get_lost_do_not_stop_the_sender() {
 fn a_target_that_does_not_answer_is_an_error() {
     let bed = Bed::new().unwrap();
     let target = "198.51.100.1".parse().unwrap();
-    let path = Path { from: &bed.left, to: &bed.right, source: None, target };
+    let path = Path { from: &bed.left, to: &bed.right, source: LEFT.into(), target };
     assert!(Load::tcp(path, 1).is_err());
 }
 

@@ -382,18 +382,33 @@ fn a_killed_demo_leaves_nothing() {
 }
 
 #[test]
-fn sequence_numbers_are_measured_beside_none() {
-    let output = run(&["bench", "sequence", "--rounds", "1", "--seconds", "0.3", "--json"]);
+fn loads_are_measured_beside_the_veth() {
+    let output = run(&["bench", "loads", "--rounds", "1", "--seconds", "0.3", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let ratios = report["sequence"]["ratios"].as_array().unwrap();
-    let names: Vec<_> = ratios.iter().map(|ratio| format!("{}/{}", ratio["way"], ratio["to"])).collect();
-    assert_eq!(
-        names,
-        [r#""tunnel"/"direct""#, r#""sequenced"/"tunnel""#, r#""reordering"/"tunnel""#],
-        "{report}"
-    );
-    assert!(ratios.iter().all(|ratio| ratio["tcp"].as_f64().unwrap() > 0.0), "{report}");
+    let rows = report["loads"]["rows"].as_array().unwrap();
+    let (tcp, tcp4, udp) = ("TCP, 1 stream", "TCP, 4 streams", "UDP, 200 bytes");
+    let mut expected = Vec::new();
+    for direction in ["there", "back", "both"] {
+        expected.extend([tcp, tcp4, udp].map(|load| ["base", load, direction]));
+    }
+    for tunnel in ["sequenced", "reordering", "IPv6 outside", "IPv6 inside", "shared"] {
+        expected.extend([tcp, udp].map(|load| [tunnel, load, "there"]));
+    }
+    let names: Vec<_> = rows
+        .iter()
+        .map(|row| ["tunnel", "load", "direction"].map(|key| row[key].as_str().unwrap()))
+        .collect();
+    assert_eq!(names, expected, "{report}");
+    for row in rows {
+        for key in ["direct", "through", "left_us", "right_us"] {
+            assert!(row[key].as_f64().unwrap() > 0.0, "{key}: {row}");
+        }
+        assert!(row["of_direct"][0].as_f64().unwrap() > 0.0, "{row}");
+        let of_base = &row["of_base"];
+        assert_eq!(of_base.is_null(), row["tunnel"] == "base", "{row}");
+        assert!(of_base.is_null() || of_base[0].as_f64().unwrap() > 0.0, "{row}");
+    }
 }
 
 #[test]
@@ -416,9 +431,13 @@ fn frames_are_counted_each_way() {
     let rows = report["frames"]["rows"].as_array().unwrap();
     let mut expected = Vec::new();
     for sessions in [1, 3] {
-        for (way, kind) in
-            [("from UDP", "apart"), ("from UDP", "merged"), ("to UDP", "apart"), ("to UDP", "merged")]
-        {
+        for (way, kind) in [
+            ("from UDP", "apart"),
+            ("from UDP", "merged"),
+            ("to UDP", "apart"),
+            ("to UDP", "merged"),
+            ("both", "apart"),
+        ] {
             expected.extend([64, 200, 1400].map(|length| (way, kind, sessions, length)));
         }
     }
@@ -427,17 +446,24 @@ fn frames_are_counted_each_way() {
         assert_eq!((&row["way"], &row["kind"]), (&way.into(), &kind.into()), "{report}");
         assert_eq!((&row["sessions"], &row["length"]), (&sessions.into(), &length.into()), "{report}");
         assert!(row["frames_s"].as_f64().unwrap() > 0.0 && row["cpu_us"].as_f64().unwrap() > 0.0, "{report}");
+        let bare = [&row["bare_frames_s"], &row["of_bare"][0]];
+        assert!(
+            bare.iter().all(|bare| bare.as_f64().map(|bare| bare > 0.0) == (way != "both").then_some(true)),
+            "{row}"
+        );
     }
 }
 
 #[test]
-fn round_trips_are_timed_at_rest_and_under_load() {
+fn frames_are_timed_at_rest_and_under_load() {
     let output = run(&["bench", "latency", "--rounds", "1", "--seconds", "0.3", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = report["latency"]["rows"].as_array().unwrap();
-    let load: Vec<_> = rows.iter().map(|row| row["load_frames_s"].as_f64().unwrap() > 0.0).collect();
-    assert_eq!(load, [false, true], "{report}");
+    let loads = rows.iter().map(|row| (row["load_frames_s"].as_f64().unwrap() > 0.0, &row["direction"]));
+    let (there, back) = (&"there".into(), &"back".into());
+    let expected = [(false, there), (false, back), (true, there), (true, back)];
+    assert_eq!(loads.collect::<Vec<_>>(), expected, "{report}");
     let times = rows.iter().flat_map(|row| [&row["direct_us"], &row["tunnel_us"]]);
     times.for_each(|times| {
         let [median, late] = [0, 1].map(|at| times[at].as_f64().unwrap());
