@@ -216,9 +216,12 @@ fn machine() -> Result<String, String> {
     Ok(format!("{} × {}", models.len(), models.first().unwrap_or(&"?")))
 }
 
+/// The kernel, and how its TCP avoids congestion, on which TCP's figures depend much.
 fn kernel() -> Result<String, String> {
-    let file = "/proc/sys/kernel/osrelease";
-    fs::read_to_string(file).map(|text| format!("Linux {}", text.trim())).map_err(|error| at(file, error))
+    let read = |file| fs::read_to_string(file).map_err(|error| at(file, error));
+    let release = read("/proc/sys/kernel/osrelease")?;
+    let congestion = read("/proc/sys/net/ipv4/tcp_congestion_control")?;
+    Ok(format!("Linux {}, TCP with {}", release.trim(), congestion.trim()))
 }
 
 fn at(file: impl AsRef<std::path::Path>, error: impl std::fmt::Display) -> String {
