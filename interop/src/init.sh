@@ -8,7 +8,9 @@ mount -t devtmpfs dev /dev
 for place in /run /etc/ppp /var; do mount -t tmpfs tmpfs $place; done
 ln -s /run /var/run
 mkdir /run/xl2tpd
-for module in l2tp_ppp ppp_async tun; do modprobe $module; done
+# The kernel's command line names the driver.
+test -d /host/lib/modules && from='--dirname /host'
+for module in $driver ppp_async tun; do modprobe $from $module; done
 ip link set lo up
 stty raw -echo
 echo 'init: ready'

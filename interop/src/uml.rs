@@ -24,8 +24,14 @@ use crate::{Directory, PATIENCE};
 const INIT: &str = include_str!("init.sh");
 
 /// How the kernel is started, but for its network. Its memory is a file in `$TMPDIR` that it maps executable.
-const KERNEL: &str = "linux.uml mem=256M rootfstype=hostfs rootflags=/ ro init=/host/init.sh panic=-1 quiet \
+const KERNEL: &str = "mem=256M rootfstype=hostfs rootflags=/ ro init=/host/init.sh panic=-1 quiet \
     con=null con0=fd:0,fd:1";
+
+/// Whether guests have the module in `kernel/` as their driver, on a kernel of their own: OL2TP_UML=module, as
+/// `cargo xtask kmod test` sets it.
+pub fn is_module() -> bool {
+    std::env::var_os("OL2TP_UML").is_some_and(|driver| driver == "module")
+}
 
 /// All that it starts ends with it.
 const NAMESPACES: &[&str] = &["--pid", "--fork", "--kill-child=KILL"];
@@ -52,6 +58,13 @@ impl Uml {
         fs::write(&init, INIT)?;
         fs::set_permissions(&init, Permissions::from_mode(0o755))?;
         let mut command = chroot::command("sid", directory.path(), NAMESPACES)?;
+        if is_module() {
+            // The kernel and its modules, as cargo xtask kmod has made them.
+            link(&crate::target()?.join("kmod/uml/root"), directory.path())?;
+            command.args(["/host/linux", "driver=pppol2tp"]);
+        } else {
+            command.args(["linux.uml", "driver=l2tp_ppp"]);
+        }
         command.args(KERNEL.split(' '));
         command.arg(format!("vec0:transport=tap,ifname={},depth=64", lan.tap(host)?));
         let address = lan::address(host);
@@ -118,6 +131,21 @@ impl Uml {
     pub fn console(&self) -> String {
         self.kernel.log.text()
     }
+}
+
+/// Makes a directory the same as another one, by links.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    let missing = |error| io::Error::other(format!("{}: {error}: cargo xtask kmod test", from.display()));
+    for entry in fs::read_dir(from).map_err(missing)? {
+        let (entry, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        if entry.is_dir() {
+            fs::create_dir_all(&to)?;
+            link(&entry, &to)?;
+        } else if !entry.is_symlink() {
+            fs::hard_link(&entry, &to)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Uml {

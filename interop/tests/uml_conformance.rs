@@ -1,4 +1,5 @@
-//! The kernel's own driver is held against the conformance tests, `crates/pppol2tp/tests/conformance/`, in a guest.
+//! The kernel's own driver, or the module, is held against the conformance tests, `crates/pppol2tp/tests/conformance/`,
+//! in a guest.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use interop::lan::Lan;
 use interop::test_of;
-use interop::uml::Uml;
+use interop::uml::{Uml, is_module};
 
 /// How many there are at least.
 const TESTS: usize = 309;
@@ -27,7 +28,8 @@ fn uml_kernel_passes_the_conformance_tests() {
     let lan = Lan::new().expect("a network");
     let guest = Uml::boot(&lan, 2).expect("a guest");
     let program = guest.program(&program).expect("copied");
-    let job = guest.start(&format!("OL2TP_HOME=linux exec {program} {}", CHOICE.join(" "))).expect("started");
+    let home = if is_module() { "module" } else { "linux" };
+    let job = guest.start(&format!("OL2TP_HOME={home} exec {program} {}", CHOICE.join(" "))).expect("started");
     let (code, output) = job.wait(PATIENCE).expect("an end");
     println!("{output}");
     assert_eq!(code, 0, "some failed");

@@ -10,6 +10,7 @@ mod bench;
 mod fuzz;
 mod install;
 mod instructions;
+mod kmod;
 mod peers;
 mod process;
 mod qemu;
@@ -26,6 +27,7 @@ enum Command {
     Instructions(instructions::Args),
     Peers(peers::Args),
     Uml(uml::Args),
+    Kmod(kmod::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Instructions(args) => instructions::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Uml(args) => uml::run(&args),
+        Command::Kmod(args) => kmod::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

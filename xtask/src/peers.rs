@@ -3,7 +3,8 @@
 //! ```text
 //!   target/peers/sid       xl2tpd, pppd and kl2tpd, and User-Mode Linux, a kernel with PPPoL2TP for them
 //!   target/peers/bookworm  l2tpns, which later suites lack, and FreeRADIUS
-//!   target/peers/trixie    QEMU and Debian's own kernel, for cargo xtask bench kernel
+//!   target/peers/trixie    QEMU and Debian's own kernel, for cargo xtask bench kernel and kmod
+//!   target/peers/kernel    the kernel's sources and what compiles them, for cargo xtask kmod
 //! ```
 //!
 //! Each is a root directory for chroot(2): packages unpacked, not installed. The system and its sources
@@ -29,6 +30,8 @@ pub(crate) fn run(_: &Args) -> Result<(), String> {
 
 /// A root directory of unpacked packages.
 pub(crate) struct Root {
+    /// Its name below target/peers.
+    name: &'static str,
     /// Debian's suite.
     suite: &'static str,
     /// Whom it is for.
@@ -41,6 +44,7 @@ pub(crate) struct Root {
 
 /// xl2tpd, pppd and kl2tpd, with a kernel for them and what its init needs.
 pub(crate) const SID: Root = Root {
+    name: "sid",
     suite: "sid",
     peers: "xl2tpd, pppd, kl2tpd and User-Mode Linux",
     packages: &[
@@ -65,14 +69,16 @@ pub(crate) const SID: Root = Root {
 
 /// l2tpns and FreeRADIUS.
 pub(crate) const BOOKWORM: Root = Root {
+    name: "bookworm",
     suite: "bookworm",
     peers: "l2tpns and FreeRADIUS",
     packages: &["coreutils", "dash", "freeradius", "l2tpns"],
     finish: "mkdir /dev /host /proc /run /tmp && ln -sf /host/ip_pool /etc/l2tpns && freeradius -v",
 };
 
-/// A stock kernel, QEMU to run it in, and what its root directory is made of.
+/// A stock kernel, QEMU to run it in, what its root directory is made of, and what compiles a module for it.
 pub(crate) const TRIXIE: Root = Root {
+    name: "trixie",
     suite: "trixie",
     peers: "QEMU and Debian's kernel",
     packages: &[
@@ -81,13 +87,60 @@ pub(crate) const TRIXIE: Root = Root {
         "coreutils",
         "cpio",
         "dash",
+        "diffutils",
         "findutils",
+        "gawk",
+        "gcc",
+        "grep",
         "kmod",
+        "linux-headers-amd64",
         "linux-image-amd64",
+        "make",
+        "perl-base",
         "qemu-system-x86",
+        "rust-src",
+        "rustc",
+        "sed",
         "xz-utils",
     ],
-    finish: "depmod $(ls /usr/lib/modules) && qemu-system-x86_64 --version",
+    finish: "mkdir -p /host && ln -sf gawk /usr/bin/awk && depmod $(basename /usr/lib/modules/*) && \
+             qemu-system-x86_64 --version && rustc --version",
+};
+
+/// Linux' sources, and the compilers for a kernel and for the module in `kernel/`.
+pub(crate) const KERNEL: Root = Root {
+    name: "kernel",
+    suite: "sid",
+    peers: "the kernel's sources, gcc and rustc",
+    packages: &[
+        "base-files",
+        "bash",
+        "bc",
+        "bison",
+        "coreutils",
+        "dash",
+        "diffutils",
+        "findutils",
+        "flex",
+        "gawk",
+        "gcc",
+        "grep",
+        "gzip",
+        "hostname",
+        "kmod",
+        "libc6-dev",
+        "libelf-dev",
+        "linux-source",
+        "m4",
+        "make",
+        "perl-base",
+        "rust-src",
+        "rustc",
+        "sed",
+        "tar",
+        "xz-utils",
+    ],
+    finish: "mkdir /host && ln -s gawk /usr/bin/awk && gcc --version && rustc --version && ls /usr/src/linux-source-*.tar.xz",
 };
 
 /// How often the archive is asked: a mirror in the midst of an update has holes.
@@ -103,7 +156,7 @@ impl Root {
     /// Where it is, and the file that says what it was made from.
     fn paths(&self) -> [PathBuf; 2] {
         let cache = target().join("peers");
-        [cache.join(self.suite), cache.join(format!("{}.packages", self.suite))]
+        [cache.join(self.name), cache.join(format!("{}.packages", self.name))]
     }
 
     /// What it is made from.
@@ -120,7 +173,7 @@ pub(crate) fn is_set_up(root: &Root) -> bool {
 
 /// Sees to a root directory.
 pub(crate) fn set_up(root: &Root) -> Result<(), String> {
-    let Root { suite, peers, .. } = root;
+    let Root { name, peers, .. } = root;
     let [directory, stamp] = root.paths();
     if is_set_up(root) {
         println!("{peers}: in {}", directory.display());
@@ -128,7 +181,7 @@ pub(crate) fn set_up(root: &Root) -> Result<(), String> {
     }
     println!("missing: {peers}");
     packages(install::PEERS)?;
-    let work = directory.with_file_name(format!("{suite}.new"));
+    let work = directory.with_file_name(format!("{name}.new"));
     make(root, &work)
         .and_then(|()| {
             empty(&directory)?;

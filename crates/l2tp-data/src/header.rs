@@ -38,6 +38,9 @@ pub const ADDRESS_CONTROL: [u8; 2] = [0xff, 0x03];
 /// The longest run of bytes in front of a frame's protocol field: [`LONG`] and FF 03.
 pub const MAX: usize = LONG + ADDRESS_CONTROL.len();
 
+/// The longest header up to and with the Offset Size field.
+pub const HEAD: usize = 14;
+
 /// What a datagram on a tunnel's UDP socket is, as far as its first bytes tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Datagram {
@@ -134,20 +137,26 @@ impl Header {
     /// Reads Length, Ns and Nr. `datagram` is the one that this header was parsed from.
     #[inline]
     pub fn message(&self, datagram: &[u8]) -> Result<Message, Malformed> {
+        self.message_of(datagram, datagram.len())
+    }
+
+    /// The same for a datagram of `total` bytes of which the first ones are at hand: all, or at least [`HEAD`].
+    #[inline]
+    pub fn message_of(&self, head: &[u8], total: usize) -> Result<Message, Malformed> {
         // Nearly all; what is not there needs no look.
-        if self.flags & (FLAG_LENGTH | FLAG_SEQUENCE | FLAG_OFFSET) == 0 && datagram.len() >= SHORT {
-            return Ok(Message { sequence: None, len: datagram.len(), at: SHORT, offset: false });
+        if self.flags & (FLAG_LENGTH | FLAG_SEQUENCE | FLAG_OFFSET) == 0 && total >= SHORT {
+            return Ok(Message { sequence: None, len: total, at: SHORT, offset: false });
         }
         let (mut at, len) = if self.flags & FLAG_LENGTH != 0 {
-            let len = be16(datagram, 2).ok_or(Malformed::Length)? as usize;
+            let len = be16(head, 2).ok_or(Malformed::Length)? as usize;
             (8, len)
         } else {
-            (6, datagram.len())
+            (6, total)
         };
-        if len > datagram.len() || len < at {
+        if len > total || len < at {
             return Err(Malformed::Length);
         }
-        let message = &datagram[..len];
+        let message = &head[..len.min(head.len())];
         let sequence = if self.flags & FLAG_SEQUENCE != 0 {
             let (Some(ns), Some(nr)) = (be16(message, at), be16(message, at + 2)) else {
                 return Err(Malformed::Sequence);
@@ -162,7 +171,8 @@ impl Header {
 }
 
 impl Message {
-    /// Where the PPP frame stands in the datagram: behind the offset padding, up to the Length.
+    /// Where the PPP frame stands in the datagram: behind the offset padding, up to the Length. The datagram's
+    /// first [`HEAD`] bytes are enough.
     #[inline]
     pub fn payload(&self, datagram: &[u8]) -> Result<Range<usize>, Malformed> {
         let mut at = self.at;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::home::AS_THE_KERNELS;
 use crate::step::Step;
 use crate::{close, connect, frames, headers, interface, ioctls, options, pass_up, sequence};
 
@@ -50,6 +51,13 @@ fn all_are_listed() {
     );
     assert_eq!(reasons, listed("### What the kernel's driver does differently"));
     assert_eq!(UNITS.matches("is_linux()").count(), 1, "only to make a driver; else there is differs()");
+}
+
+#[test]
+fn those_of_the_module_are_listed() {
+    let names: BTreeSet<_> = AS_THE_KERNELS.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(names, listed("## The module"));
+    assert!(names.is_subset(&listed("### What the kernel's driver does differently")));
 }
 
 #[test]

@@ -167,7 +167,7 @@ impl World {
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Differs(_, instead, _) if home::is_linux() => {
+            Step::Differs(_, instead, why) if home::differs(why) => {
                 return instead.iter().try_for_each(|step| self.step(step));
             }
             Step::Differs(step, ..) => return self.step(step),

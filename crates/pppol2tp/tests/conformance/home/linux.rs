@@ -13,7 +13,7 @@ use pppol2tp::data::rules::{AF_PPPOX, PX_PROTO_OL2TP};
 use pppol2tp::{Errno, Reason};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Home, PppoxSocket, Udp, readable, sys};
+use super::{Home, PppoxSocket, Udp, is_module, readable, sys};
 use crate::common::PATIENCE;
 
 /// The driver of the network namespace that the thread is in.
@@ -85,7 +85,8 @@ impl Attached {
 
 impl Udp for Attached {
     fn connect(&self, peer: SocketAddr) -> bool {
-        self.0.as_ref().expect("it is open").connect(peer).is_ok()
+        // The module sends to the peer of the tunnel's address, and hears everybody.
+        !is_module() && self.0.as_ref().expect("it is open").connect(peer).is_ok()
     }
 
     fn recv(&self, timeout: Duration) -> Option<(Reason, Vec<u8>)> {

@@ -1,5 +1,6 @@
-//! The homes of the driver, as the rows see them: `user`, emulated sockets of [`UserDriver`], and `linux`, the
-//! sockets of the kernel that the tests run on. OL2TP_HOME says which.
+//! The homes of the driver, as the rows see them: `user`, emulated sockets of [`UserDriver`], `linux`, the
+//! sockets of the kernel that the tests run on, and `module`, the same where the kernel's driver is the module in
+//! `kernel/`. OL2TP_HOME says which.
 //!
 //! [`UserDriver`]: pppol2tp::user::UserDriver
 
@@ -18,15 +19,54 @@ use pppol2tp::{Errno, Reason};
 pub(crate) use linux::Linux;
 pub(crate) use user::User;
 
-/// Whether the rows run against the kernel's driver.
+/// Where the module is as the kernel's own driver, by the names of `docs/driver.md`; else it is as home `user`.
+pub(crate) const AS_THE_KERNELS: [&str; 8] = [
+    "any UDP socket",
+    "compression and multilink",
+    "drops of interfaces",
+    "encapsulation",
+    "named drops",
+    "other network protocols",
+    "SOL_SOCKET",
+    "unknown ioctl",
+];
+
+#[derive(PartialEq, Eq)]
+enum Which {
+    User,
+    Linux,
+    Module,
+}
+
+/// The home that is asked for.
 ///
 /// # Panics
-/// If OL2TP_HOME is neither `user` nor `linux`, and set.
-pub(crate) fn is_linux() -> bool {
+/// If OL2TP_HOME is none of them, and set.
+fn which() -> Which {
     match std::env::var("OL2TP_HOME").as_deref() {
-        Ok("linux") => true,
-        Ok("user") | Err(_) => false,
-        Ok(other) => panic!("OL2TP_HOME={other}: there are user and linux"),
+        Ok("user") | Err(_) => Which::User,
+        Ok("linux") => Which::Linux,
+        Ok("module") => Which::Module,
+        Ok(other) => panic!("OL2TP_HOME={other}: there are user, linux and module"),
+    }
+}
+
+/// Whether the rows run against a driver in the kernel.
+pub(crate) fn is_linux() -> bool {
+    which() != Which::User
+}
+
+/// Whether that is the module.
+pub(crate) fn is_module() -> bool {
+    which() == Which::Module
+}
+
+/// Whether what differs under this name does so here.
+pub(crate) fn differs(why: &str) -> bool {
+    match which() {
+        Which::User => false,
+        Which::Linux => true,
+        Which::Module => AS_THE_KERNELS.contains(&why),
     }
 }
 
@@ -35,8 +75,16 @@ pub(crate) fn is_linux() -> bool {
 /// # Panics
 /// If the homes do not differ, or this one is not as it is said to be.
 pub(crate) fn differ<T: PartialEq + Debug>(is: T, user: T, linux: T) {
+    differ_if(is_linux(), is, user, linux);
+}
+
+/// The same where not every driver in the kernel differs.
+///
+/// # Panics
+/// As [`differ`].
+pub(crate) fn differ_if<T: PartialEq + Debug>(differs: bool, is: T, user: T, linux: T) {
     assert_ne!(user, linux, "this is no difference");
-    assert_eq!(is, if is_linux() { linux } else { user });
+    assert_eq!(is, if differs { linux } else { user });
 }
 
 /// A driver.
