@@ -29,7 +29,8 @@ fn uml_kernel_passes_the_conformance_tests() {
     let guest = Uml::boot(&lan, 2).expect("a guest");
     let program = guest.program(&program).expect("copied");
     let home = if is_module() { "module" } else { "linux" };
-    let job = guest.start(&format!("OL2TP_HOME={home} exec {program} {}", CHOICE.join(" "))).expect("started");
+    let job =
+        guest.start(&format!("OL2TP_HOME={home} exec {program} {}", CHOICE.join(" "))).expect("started");
     let (code, output) = job.wait(PATIENCE).expect("an end");
     println!("{output}");
     assert_eq!(code, 0, "some failed");
