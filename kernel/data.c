@@ -7,6 +7,8 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/ktime.h>
+#include <linux/security.h>
+#include <linux/unaligned.h>
 #include <net/icmp.h>
 #include <net/inet_sock.h>
 #include <net/ip.h>

@@ -224,7 +224,7 @@ pub unsafe extern "C" fn ol2tp_session_set(session: *mut Session, option: i32, v
         Some(RecvSeq) => receive.recv_seq = value != 0,
         Some(SendNumbers) => send_seq.set(value != 0),
         Some(LnsMode) => receive.lns_mode = value != 0,
-        Some(ReorderTo) => receive.reorder_timeout = u64::from(value.cast_unsigned()) * 1000,
+        Some(ReorderTo) => receive.reorder_timeout = u64::from(value as u32) * 1000,
         Some(Debug) | None => {}
     }
 }

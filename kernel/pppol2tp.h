@@ -128,7 +128,8 @@ void pppol2tp_flush(struct pppol2tp_sock *ps);
 void pppol2tp_purge(struct pppol2tp_sock *ps);
 
 /* proc.c */
-int pppol2tp_proc_show(struct seq_file *file, void *data);
+int pppol2tp_proc_init(void);
+void pppol2tp_proc_exit(void);
 void pppol2tp_state(struct pppol2tp_sock *ps, struct ol2tp_state *state);
 void pppol2tp_sum(const struct pppol2tp_sock *ps, struct ol2tp_counters *sum);
 void pppol2tp_tunnel_sum(struct pppol2tp_tunnel *tunnel, struct ol2tp_counters *sum);

@@ -82,7 +82,7 @@ static void pppol2tp_show_session(struct seq_file *file, struct pppol2tp_sock *p
 	rcu_read_unlock();
 }
 
-int pppol2tp_proc_show(struct seq_file *file, void *data)
+static int pppol2tp_proc_show(struct seq_file *file, void *data)
 {
 	struct pppol2tp_net *pn = pppol2tp_net(seq_file_single_net(file));
 	struct pppol2tp_tunnel *tunnel;
@@ -106,4 +106,29 @@ int pppol2tp_proc_show(struct seq_file *file, void *data)
 	}
 	mutex_unlock(&pn->lock);
 	return 0;
+}
+
+static int __net_init pppol2tp_proc_net_init(struct net *net)
+{
+	return proc_create_net_single("pppol2tp", 0444, net->proc_net, pppol2tp_proc_show, NULL) ? 0 : -ENOMEM;
+}
+
+static void __net_exit pppol2tp_proc_net_exit(struct net *net)
+{
+	remove_proc_entry("pppol2tp", net->proc_net);
+}
+
+static struct pernet_operations pppol2tp_proc_ops = {
+	.init = pppol2tp_proc_net_init,
+	.exit = pppol2tp_proc_net_exit,
+};
+
+int pppol2tp_proc_init(void)
+{
+	return register_pernet_device(&pppol2tp_proc_ops);
+}
+
+void pppol2tp_proc_exit(void)
+{
+	unregister_pernet_device(&pppol2tp_proc_ops);
 }

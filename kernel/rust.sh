@@ -24,15 +24,23 @@ test -f "$library/core/src/lib.rs" ||
 
 flags="--target=x86_64-unknown-none -Cpanic=abort -Cembed-bitcode=yes -Cforce-unwind-tables=n -Ccodegen-units=1 \
     -Copt-level=2 -Cno-redzone=y -Zplt=yes -Zdirect-access-external-data=yes"
+# Whether the compiler knows a flag: names have changed.
+knows() {
+    "$RUSTC" "$1" --print cfg >/dev/null 2>&1
+}
 case $arch in
 x86)
-    flags="$flags -Crelocation-model=static -Ccode-model=kernel -Zfunction-return=thunk-extern \
-        -Zretpoline-external-thunk -Zcf-protection=branch"
-    # Its name has changed.
-    if "$RUSTC" -Cjump-tables=n --print cfg >/dev/null 2>&1; then
+    flags="$flags -Crelocation-model=static -Ccode-model=kernel -Zfunction-return=thunk-extern -Zcf-protection=branch"
+    if knows -Cjump-tables=n; then
         flags="$flags -Cjump-tables=n"
     else
         flags="$flags -Zno-jump-tables"
+    fi
+    if knows -Zretpoline-external-thunk; then
+        flags="$flags -Zretpoline-external-thunk"
+    else
+        retpoline=+retpoline-external-thunk,+retpoline-indirect-branches,+retpoline-indirect-calls
+        flags="$flags -Ctarget-feature=$retpoline"
     fi
     ;;
 um) flags="$flags -Crelocation-model=pie" ;;

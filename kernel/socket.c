@@ -425,9 +425,15 @@ static int __init pppol2tp_init(void)
 		pr_err("another driver serves these sockets: rmmod l2tp_ppp, and load this one again\n");
 	if (rc)
 		goto no_pppox;
+	/* Behind the others: the name in /proc is another driver's while that is there. */
+	rc = pppol2tp_proc_init();
+	if (rc)
+		goto no_proc;
 	pr_info("PPPoL2TP driver of ol2tp\n");
 	return 0;
 
+no_proc:
+	unregister_pppox_proto(PX_PROTO_OL2TP);
 no_pppox:
 	proto_unregister(&pppol2tp_proto);
 no_proto:
@@ -437,6 +443,7 @@ no_proto:
 
 static void __exit pppol2tp_exit(void)
 {
+	pppol2tp_proc_exit();
 	unregister_pppox_proto(PX_PROTO_OL2TP);
 	/* Sockets and tunnels hold the module until a grace period after their end: their last functions return. */
 	rcu_barrier();

@@ -110,7 +110,7 @@ pub unsafe extern "C" fn ol2tp_proc_session(to: *mut c_void, shown: *const Shown
         send_seq: shown.state.send_seq != 0,
         lns_mode: shown.state.lns_mode != 0,
         debug: DebugMask(shown.debug),
-        reorder_timeout: shown.state.reorder_timeout.cast_unsigned(),
+        reorder_timeout: shown.state.reorder_timeout as u32,
         nr: shown.state.nr,
         ns: shown.state.ns,
         stats: &shown.stats.stats(),

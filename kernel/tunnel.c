@@ -7,7 +7,6 @@
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/net.h>
-#include <linux/proc_fs.h>
 #include <net/net_namespace.h>
 #include <net/ipv6.h>
 #include <net/netns/generic.h>
@@ -373,8 +372,6 @@ static int __net_init pppol2tp_net_init(struct net *net)
 	mutex_init(&pn->lock);
 	xa_init(&pn->tunnels);
 	INIT_LIST_HEAD(&pn->list);
-	if (!proc_create_net_single("pppol2tp", 0444, net->proc_net, pppol2tp_proc_show, NULL))
-		return -ENOMEM;
 	return 0;
 }
 
@@ -382,7 +379,6 @@ static void __net_exit pppol2tp_net_exit(struct net *net)
 {
 	/* Tunnels end with their sockets, which hold the namespace. */
 	WARN_ON_ONCE(!xa_empty(&pppol2tp_net(net)->tunnels));
-	remove_proc_entry("pppol2tp", net->proc_net);
 }
 
 static struct pernet_operations pppol2tp_net_ops = {
