@@ -4,15 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Makes the directory fit for programs, in a mount namespace of their own, and becomes one of them.
-const ENTER: &str = "set -e
-root=$1 files=$2
-shift 2
-mount --bind /proc $root/proc
-mount --bind /dev $root/dev
-mount --bind $files $root/host
-for place in run tmp; do mount -t tmpfs -o exec tmpfs $root/$place; done
-exec env -i PATH=/usr/sbin:/usr/bin HOME=/tmp TMPDIR=/tmp chroot $root \"$@\"";
+/// Becomes a program of a root directory.
+const ENTER: &str = include_str!("enter.sh");
 
 /// A program of a suite; its name and arguments are to follow. It sees `files` as `/host`. It is in a mount
 /// namespace of its own, and in those that `namespaces` names as options of unshare(1).

@@ -48,15 +48,10 @@ const MODULE: &str = include_str!("kmod/module.sh");
 /// The tests in guests that the kernel's own driver passes too.
 const TESTS: &[&str] = &["uml", "xl2tpd", "kl2tpd"];
 
-/// Makes a root directory fit for compilers, with `files` as `/host`, and becomes one of them.
-const ENTER: &str = "set -e
-root=$1 files=$2
-shift 2
-mount --bind /proc $root/proc
-mount --bind /dev $root/dev
-mount --bind $files $root/host
-for place in run tmp; do mount -t tmpfs -o exec tmpfs $root/$place; done
-exec env -i PATH=/usr/sbin:/usr/bin HOME=/tmp TMPDIR=/tmp chroot $root sh -c 'cd \"$1\" && shift && exec \"$@\"' sh \"$@\"";
+/// Becomes a program of a root directory, as tests do,
+const ENTER: &str = include_str!("../../interop/src/enter.sh");
+/// in a directory.
+const CHANGE: &str = "cd \"$1\" && shift && exec \"$@\"";
 
 /// Builds it, or tests it.
 pub(crate) fn run(args: &Args) -> Result<(), String> {
@@ -149,6 +144,7 @@ fn sources() -> Result<String, String> {
 /// A command where the compilers are, which sees target/kmod as /host; what it is is to follow.
 fn chroot(directory: &str) -> Command {
     let mut chroot = command("unshare --mount sh -c");
-    chroot.args([ENTER, "sh"]).arg(KERNEL.directory()).arg(target().join("kmod")).arg(directory);
+    chroot.args([ENTER, "sh"]).arg(KERNEL.directory()).arg(target().join("kmod"));
+    chroot.args(["sh", "-c", CHANGE, "sh", directory]);
     chroot
 }
