@@ -17,7 +17,7 @@ use socket2::SockAddr;
 
 mod ring;
 
-pub(crate) use ring::{Ring, WRITES};
+pub(crate) use ring::{MANY, Ring};
 
 /// Bytes of one receive buffer: more than any UDP payload.
 pub(crate) const BUFFER: usize = 65536;

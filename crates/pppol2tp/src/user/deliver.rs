@@ -20,7 +20,7 @@ use super::queue::Inbox;
 use super::state::{FRAMES, Interface, Session, Sink, Udp};
 use super::up::{RxSession, RxUnit};
 use super::{mss, table, vnet};
-use crate::sys::{Received, Ring, WRITES};
+use crate::sys::{MANY, Received, Ring};
 use crate::{DebugMask, PassedUp, Reason};
 
 /// Leaves a datagram to the owner of the UDP socket.
@@ -135,7 +135,7 @@ impl Singles {
         let ring = mode.ring.then(Ring::new).and_then(|ring| {
             ring.inspect_err(|error| tracing::info!(target: "pppol2tp", "no io_uring: {error}")).ok()
         });
-        Self { ring, waiting: Vec::with_capacity(WRITES) }
+        Self { ring, waiting: Vec::with_capacity(MANY) }
     }
 }
 
@@ -235,7 +235,7 @@ impl Output for Writer<'_> {
     #[inline]
     fn write_whole(&mut self, arena: &[u8], interface: u32, session: u32, whole: Range<usize>) {
         self.singles.waiting.push(Single { interface, session, whole });
-        if self.singles.waiting.len() == WRITES {
+        if self.singles.waiting.len() == MANY {
             self.submit_all(arena);
         }
     }

@@ -27,6 +27,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 use super::Mode;
 use super::log::{Dump, Log};
 use super::mss;
+use super::reads::Reads;
 use super::runs::{Frames, MAX_FRAMES, OLD_MAX_FRAMES, Runs};
 use super::split::{self, Segments};
 use super::state::{self, Counter, Interface, Session, Udp, UnitState};
@@ -64,6 +65,8 @@ struct Source {
     owner: Owner,
     /// Room left for the next packet's headers: the last one's.
     room: usize,
+    /// How many packets the last batch had, if they were small: the next may have as many.
+    expected: usize,
 }
 
 enum Owner {
@@ -89,6 +92,7 @@ pub(super) struct Down {
     sources: Vec<Option<Source>>,
     sessions: Vec<Option<TxSession>>,
     arena: Box<[u8]>,
+    reads: Option<Reads>,
     runs: Runs,
     sender: SendBatch,
 }
@@ -102,6 +106,8 @@ impl Down {
             sources: Vec::new(),
             sessions: Vec::new(),
             arena: vec![0; BYTES + SLACK].into(),
+            // What is wrong with io_uring is said where it writes.
+            reads: if mode.ring { Reads::new().ok() } else { None },
             runs: Runs::new(),
             sender: SendBatch::new(MESSAGES),
         }
@@ -147,7 +153,7 @@ impl Down {
             Owner::Session(None)
         };
         let slot = interface.slot;
-        put(&mut self.sources, slot, Source { shared: interface, owner, room: ROOM[0] });
+        put(&mut self.sources, slot, Source { shared: interface, owner, room: ROOM[0], expected: 0 });
         Ok(())
     }
 
@@ -255,29 +261,73 @@ impl Down {
     /// Reads a batch of an interface's packets and sends them. Returns whether to rest before the next,
     /// as far as this interface goes.
     fn drain(&mut self, slot: u32) -> bool {
-        let (mut end, mut count) = (0, 0);
-        while count < self.packets {
-            let Some(source) = at(&mut self.sources, slot) else { return false };
-            let vnet = if source.shared.vnet { vnet::LEN } else { 0 };
-            let (start, room) = (end, source.room);
-            match (&source.shared.tun).read(&mut self.arena[start + room - vnet..]) {
-                Ok(len) if len > vnet => end = self.packet(slot, start, room, len - vnet),
-                Ok(_) => {}
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN | libc::EINTR) => break,
-                    _ => {
-                        self.lost(slot);
-                        break;
-                    }
-                },
-            }
-            count += 1;
-            if end >= BYTES {
-                break;
-            }
+        let expected = at(&mut self.sources, slot).map_or(0, |source| source.expected).min(self.packets);
+        let (mut end, mut count, mut more) = (0, 0, true);
+        while more && count < self.packets && end < BYTES {
+            let wanted = expected.saturating_sub(count);
+            let read;
+            (read, more) = match self.reads.take_if(|_| wanted > 1) {
+                Some(reads) => self.read_many(slot, reads, wanted, &mut end),
+                None => self.read_one(slot, &mut end),
+            };
+            count += read;
         }
         self.send();
-        (BUSY..self.packets).contains(&count) && end <= count * SMALL
+        let small = end <= count * SMALL;
+        if let Some(source) = at(&mut self.sources, slot) {
+            source.expected = if small { count } else { 0 };
+        }
+        small && (BUSY..self.packets).contains(&count)
+    }
+
+    /// Reads a packet, whose frames start at `end` and move it. Returns how many it read, and whether there may be more.
+    fn read_one(&mut self, slot: u32, end: &mut usize) -> (usize, bool) {
+        let Some(source) = at(&mut self.sources, slot) else { return (0, false) };
+        let vnet = if source.shared.vnet { vnet::LEN } else { 0 };
+        let (start, room) = (*end, source.room);
+        match (&source.shared.tun).read(&mut self.arena[start + room - vnet..]) {
+            Ok(len) if len > vnet => *end = self.packet(slot, start, room, len - vnet),
+            Ok(_) => {}
+            Err(error) => {
+                if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) {
+                    self.lost(slot);
+                }
+                return (0, false);
+            }
+        }
+        (1, true)
+    }
+
+    /// The same for packets that are thought to be small: many a system call, and each copied.
+    fn read_many(&mut self, slot: u32, mut reads: Reads, wanted: usize, end: &mut usize) -> (usize, bool) {
+        let Some(source) = at(&mut self.sources, slot) else { return (0, false) };
+        let vnet = if source.shared.vnet { vnet::LEN } else { 0 };
+        let (caught, able) = reads.read(&source.shared.tun, wanted);
+        let mut count = 0;
+        for packet in reads.packets(&caught) {
+            count += 1;
+            if *end >= BYTES {
+                self.send();
+                *end = 0;
+            }
+            let Some(source) = at(&mut self.sources, slot) else { break };
+            let (start, room) = (*end, source.room);
+            if packet.len() > vnet {
+                self.arena[start + room - vnet..][..packet.len()].copy_from_slice(packet);
+                *end = self.packet(slot, start, room, packet.len() - vnet);
+            }
+        }
+        match (able, caught.error) {
+            (Err(error), _) => tracing::info!(target: "pppol2tp", "no reads by io_uring: {error}"),
+            (_, Some(libc::EOPNOTSUPP)) => tracing::info!(target: "pppol2tp", "no reads by io_uring"),
+            (_, error) => {
+                self.reads = Some(reads);
+                if error.is_some() {
+                    self.lost(slot);
+                }
+            }
+        }
+        (count, caught.all || self.reads.is_none())
     }
 
     /// Makes frames of the packet of `len` bytes that stands behind `room` bytes at `start`.

@@ -32,6 +32,7 @@ mod passed;
 mod paths;
 mod pppox;
 mod queue;
+mod reads;
 mod runs;
 mod select;
 pub(crate) mod session;

@@ -16,7 +16,7 @@ pub struct Mode {
     pub gro: bool,
     /// Many messages a system call (`sendmmsg`, `recvmmsg`).
     pub batch: bool,
-    /// Many writes to interfaces a system call (io_uring).
+    /// Many writes to interfaces, and reads of small packets, a system call (io_uring).
     pub ring: bool,
 }
 
