@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   build, and fetch what parts need
-//!   a part ── --json ──► bench/results/PART.json ──► docs/performance.md, between two comments
+//!   a part ── --json ──► bench/results/PART.json ──► docs/performance.md, README.md: between two comments
 //! ```
 
 use std::fs;
@@ -18,8 +18,9 @@ use crate::process::{command, root, run as execute, run_reading, target};
 use crate::{qemu, uml};
 
 mod page;
+mod readme;
 
-/// What this machine can do: each part's figures to bench/results, all of them as tables to docs/performance.md.
+/// What this machine can do: each part's figures to bench/results, all of them as tables to docs/performance.md, the most telling to README.md.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -167,7 +168,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     if failed.is_empty() { Ok(()) } else { Err(format!("not measured: {}", failed.join("; "))) }
 }
 
-/// Writes the tables of all results.
+/// Writes the tables of all results to the pages that have them.
 fn write_page() -> Result<(), String> {
     let mut results = Vec::new();
     for part in Part::value_variants() {
@@ -176,11 +177,15 @@ fn write_page() -> Result<(), String> {
         let result: Map<String, Value> = serde_json::from_str(&text).map_err(|error| at(&file, error))?;
         results.push((part.name(), result));
     }
-    let file = root().join("docs/performance.md");
-    let text = fs::read_to_string(&file).map_err(|error| at(&file, error))?;
-    let text = page::replace(&text, &page::tables(&results))
-        .ok_or_else(|| at(&file, "its two comments are missing"))?;
-    fs::write(&file, text).map_err(|error| at(&file, error))
+    for (page, tables) in
+        [("docs/performance.md", page::tables(&results)), ("README.md", readme::table(&results))]
+    {
+        let file = root().join(page);
+        let text = fs::read_to_string(&file).map_err(|error| at(&file, error))?;
+        let text = page::replace(&text, &tables).ok_or_else(|| at(&file, "its two comments are missing"))?;
+        fs::write(&file, text).map_err(|error| at(&file, error))?;
+    }
+    Ok(())
 }
 
 fn results() -> PathBuf {

@@ -185,18 +185,18 @@ fn heading(key: &str) -> &str {
     COLUMNS.iter().find(|(name, _)| *name == key).map_or(key, |(_, heading)| heading)
 }
 
-fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
+pub(super) fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
     *text += "|";
     cells.into_iter().for_each(|cell| *text += &format!(" {cell} |"));
     text.push('\n');
 }
 
-fn rule(text: &mut String, columns: usize) {
+pub(super) fn rule(text: &mut String, columns: usize) {
     *text += &format!("|{}\n", "---|".repeat(columns));
 }
 
 /// Three numbers are a median and a range.
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "–".into(),
         Value::String(text) => text.clone(),
