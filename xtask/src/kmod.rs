@@ -1,17 +1,19 @@
 //! `cargo xtask kmod`: the kernel module in `kernel/`.
 //!
 //! ```text
-//!   target/kmod/source   kernel/ and the modules of l2tp-data beside it, and what is made of them
-//!   target/kmod/uml      User-Mode Linux, built from Debian's sources in target/peers/kernel, with the module in root/
+//!   target/kmod/RELEASE   kernel/ and the modules of l2tp-data beside it, and what is made of them for that kernel
+//!   target/kmod/guest     the same for User-Mode Linux
+//!   target/kmod/uml       that, built from Debian's sources in target/peers/kernel, with the module in root/
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::install;
-use crate::peers::{self, KERNEL, SID, at};
+use crate::peers::{self, KERNEL, Root, SID, TRIXIE, at};
 use crate::process::{command, probe, root, run as execute, target};
+use crate::qemu;
 
 /// Build the PPPoL2TP driver as a module of the kernel.
 ///
@@ -35,6 +37,16 @@ enum What {
         /// Only the tests with one of these in their names.
         names: Vec<String>,
     },
+    /// Build it for Debian's kernel, and run it there, in QEMU: the conformance tests, and ol2tp bench drivers on
+    /// it and on the kernel's own driver.
+    ///
+    /// Unpacks Debian's kernel, its headers and compilers, and QEMU (1.6 GB) once. The processors are emulated, so the
+    /// figures are good to be compared with each other only.
+    Stock {
+        /// Arguments for ol2tp bench drivers.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
 }
 
 /// What a module's sources are.
@@ -44,9 +56,11 @@ const SOURCES: [&str; 2] = ["kernel", "crates/l2tp-data/src"];
 const CONFIG: &str = include_str!("kmod/uml.config");
 const UML: &str = include_str!("kmod/uml.sh");
 const MODULE: &str = include_str!("kmod/module.sh");
+/// What builds the module for Debian's kernel.
+const STOCK: &str = "make --silent -C /usr/lib/modules/*/build M=$PWD/kernel modules";
 
-/// The tests in guests that the kernel's own driver passes too.
-const TESTS: &[&str] = &["uml", "xl2tpd", "kl2tpd"];
+/// Tests of the module, and those in guests that the kernel's own driver passes too.
+const TESTS: &[&str] = &["kmod", "uml", "xl2tpd", "kl2tpd"];
 
 /// Becomes a program of a root directory, as tests do,
 const ENTER: &str = include_str!("../../interop/src/enter.sh");
@@ -58,7 +72,9 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     match &args.what {
         None => build(args.kernel.as_deref()),
         Some(What::Test { names }) => {
-            set_up()?;
+            install::namespaces()?;
+            uml()?;
+            module()?;
             let names = if names.is_empty() {
                 TESTS.iter().map(|&name| name.into()).collect()
             } else {
@@ -70,6 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             );
             execute(command(&tests).env("OL2TP_UML", "module"))
         }
+        Some(What::Stock { args }) => stock(args),
     }
 }
 
@@ -84,7 +101,9 @@ fn build(kernel: Option<&Path>) -> Result<(), String> {
         return Err(format!("{}: {message}", kernel.display()));
     }
     let kernel = kernel.canonicalize().map_err(|error| at(kernel, error))?;
-    let sources = copy()?.join("kernel");
+    let release = kernel.join("include/config/kernel.release");
+    let release = fs::read_to_string(&release).map_err(|error| at(&release, error))?;
+    let sources = copy(release.trim())?.join("kernel");
     let mut make = command("make modules");
     make.arg("-C").arg(&kernel).arg(format!("M={}", sources.display()));
     execute(&mut make).map_err(|error| {
@@ -94,9 +113,31 @@ fn build(kernel: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
+/// Builds and runs it on Debian's kernel.
+fn stock(args: &[String]) -> Result<(), String> {
+    peers::set_up(&TRIXIE)?;
+    let sources = copy("stock")?;
+    execute(chroot(&TRIXIE, "/host/stock").args(["sh", "-c", STOCK]))?;
+    execute(&mut command("cargo build --release --package ol2tp"))?;
+    qemu::kmod(&sources.join("kernel/pppol2tp.ko"), &conformance()?, args).map(drop)
+}
+
+/// The conformance tests' program.
+fn conformance() -> Result<PathBuf, String> {
+    let test = "cargo test --quiet --no-run --message-format json --package pppol2tp --test conformance";
+    let output =
+        command(test).stderr(Stdio::inherit()).output().map_err(|error| format!("cargo: {error}"))?;
+    let executable = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    };
+    let program = String::from_utf8_lossy(&output.stdout).lines().find_map(executable);
+    program.ok_or_else(|| "cargo names no program of the conformance tests".into())
+}
+
 /// Copies the sources, so that what is made of them does not lie among them.
-fn copy() -> Result<PathBuf, String> {
-    let copies = target().join("kmod/source");
+fn copy(name: &str) -> Result<PathBuf, String> {
+    let copies = target().join("kmod").join(name);
     for source in SOURCES {
         let copy = copies.join(source);
         fs::create_dir_all(&copy).map_err(|error| at(&copy, error))?;
@@ -107,9 +148,8 @@ fn copy() -> Result<PathBuf, String> {
     Ok(copies)
 }
 
-/// Sees to User-Mode Linux with the module, and to what its guests run.
-pub(crate) fn set_up() -> Result<(), String> {
-    install::namespaces()?;
+/// Sees to User-Mode Linux, and to what its guests run.
+pub(crate) fn uml() -> Result<(), String> {
     install::packages(install::PEERS)?;
     for root in [&SID, &KERNEL] {
         peers::set_up(root)?;
@@ -124,11 +164,16 @@ pub(crate) fn set_up() -> Result<(), String> {
         fs::create_dir_all(&uml).map_err(|error| at(&uml, error))?;
         let config = uml.join("uml.config");
         fs::write(&config, CONFIG).map_err(|error| at(&config, error))?;
-        execute(chroot("/host/uml").args(["sh", "-c", UML]))?;
+        execute(chroot(&KERNEL, "/host/uml").args(["sh", "-c", UML]))?;
         fs::write(&stamp, recipe).map_err(|error| at(&stamp, error))?;
     }
-    copy()?;
-    execute(chroot("/host/source").args(["sh", "-c", MODULE, "sh", "/host/uml"]))
+    Ok(())
+}
+
+/// Builds the module for User-Mode Linux.
+pub(crate) fn module() -> Result<(), String> {
+    copy("guest")?;
+    execute(chroot(&KERNEL, "/host/guest").args(["sh", "-c", MODULE, "sh", "/host/uml"]))
 }
 
 /// Which sources of the kernel there are.
@@ -141,10 +186,10 @@ fn sources() -> Result<String, String> {
     Ok(format!("{} {size}", sources.file_name().to_string_lossy()))
 }
 
-/// A command where the compilers are, which sees target/kmod as /host; what it is is to follow.
-fn chroot(directory: &str) -> Command {
+/// A command where compilers are, which sees target/kmod as /host; what it is is to follow.
+fn chroot(root: &Root, directory: &str) -> Command {
     let mut chroot = command("unshare --mount sh -c");
-    chroot.args([ENTER, "sh"]).arg(KERNEL.directory()).arg(target().join("kmod"));
+    chroot.args([ENTER, "sh"]).arg(root.directory()).arg(target().join("kmod"));
     chroot.args(["sh", "-c", CHANGE, "sh", directory]);
     chroot
 }

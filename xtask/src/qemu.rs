@@ -7,7 +7,7 @@
 //! ```
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::peers::{self, TRIXIE, at};
@@ -16,7 +16,9 @@ use crate::process::{command, probe, run_reading, target};
 /// What makes the initramfs, run in the root directory.
 const PACK: &str = include_str!("qemu/pack.sh");
 /// What the guest runs as its first process; arguments behind `--` of the kernel's are its own.
-const INIT: &str = include_str!("qemu/init.sh");
+const BENCH: &str = include_str!("qemu/init.sh");
+/// The same for the module in `kernel/`.
+const KMOD: &str = include_str!("qemu/kmod.sh");
 
 const QEMU: &str = "qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1024 -no-reboot -nodefaults -display none \
     -serial stdio -initrd /boot/initrd -kernel";
@@ -27,8 +29,23 @@ const KERNEL: &str = "console=ttyS0 quiet panic=-1 --";
 ///
 /// Errors: the guest does not boot, or the command fails in it.
 pub(crate) fn bench(args: &[String]) -> Result<String, String> {
+    boot(BENCH, &[(target().join("release/ol2tp"), "ol2tp")], args)
+}
+
+/// The conformance tests on the module, and `ol2tp bench drivers` with arguments on it and on the kernel's own driver;
+/// these are built, and the root directory is there. Returns all that the guest writes.
+///
+/// Errors: as above, or a test fails.
+pub(crate) fn kmod(module: &Path, conformance: &Path, args: &[String]) -> Result<String, String> {
+    let ol2tp = target().join("release/ol2tp");
+    let files = [(ol2tp, "ol2tp"), (conformance.into(), "conformance"), (module.into(), "pppol2tp.ko")];
+    boot(KMOD, &files, args)
+}
+
+/// Boots a guest of these files, whose first process gets these arguments. Returns all that it writes.
+fn boot(init: &str, files: &[(PathBuf, &str)], args: &[String]) -> Result<String, String> {
     let root = TRIXIE.directory();
-    pack(&root, &target().join("release/ol2tp"))?;
+    pack(&root, init, files)?;
 
     let kernel = fs::read_dir(root.join("boot")).map_err(|error| at(&root, error))?;
     let kernel = kernel.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -43,13 +60,13 @@ pub(crate) fn bench(args: &[String]) -> Result<String, String> {
     })?;
     match code.as_deref() {
         Some("0") => Ok(output),
-        Some(code) => Err(format!("ol2tp bench drivers: exit code {code} in the guest, see above")),
+        Some(code) => Err(format!("exit code {code} in the guest, see above")),
         None => Err("the guest ended before its command did, see above".into()),
     }
 }
 
-/// Makes the initramfs: the program with all that it is linked with, and what `pack.sh` adds.
-fn pack(root: &Path, program: &Path) -> Result<(), String> {
+/// Makes the initramfs: the files with all that they are linked with, and what `pack.sh` adds.
+fn pack(root: &Path, init: &str, files: &[(PathBuf, &str)]) -> Result<(), String> {
     let guest = root.join("guest");
     peers::empty(&guest)?;
     let put = |file: &Path, name: &str| {
@@ -57,15 +74,18 @@ fn pack(root: &Path, program: &Path) -> Result<(), String> {
         let parent = place.parent().unwrap_or(&guest);
         fs::create_dir_all(parent).and_then(|()| fs::copy(file, &place)).map_err(|error| at(file, error))
     };
-    put(program, "ol2tp")?;
-    let linked = Command::new("ldd").arg(program).output().map_err(|error| format!("ldd: {error}"))?;
-    for library in
-        String::from_utf8_lossy(&linked.stdout).split_whitespace().filter(|word| word.starts_with('/'))
-    {
-        put(library.as_ref(), library)?;
+    for (file, name) in files {
+        put(file, name)?;
+        // Of what is no program it says nothing.
+        let linked = Command::new("ldd").arg(file).output().map_err(|error| format!("ldd: {error}"))?;
+        for library in
+            String::from_utf8_lossy(&linked.stdout).split_whitespace().filter(|word| word.starts_with('/'))
+        {
+            put(library.as_ref(), library)?;
+        }
     }
-    let init = guest.join("init");
-    fs::write(&init, INIT).map_err(|error| at(&init, error))?;
+    let path = guest.join("init");
+    fs::write(&path, init).map_err(|error| at(&path, error))?;
     probe(chroot(root).args(["sh", "-c", PACK])).map_err(|error| format!("making the initramfs: {error}"))
 }
 

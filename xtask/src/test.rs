@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::install;
 use crate::instructions;
+use crate::kmod;
 use crate::peers::{self, Root};
 use crate::process::{command, run as execute, run_reading};
 
@@ -48,7 +49,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -65,6 +66,7 @@ const STEPS: [Step; 13] = [
     Step { name: "instructions", slow: true, run: instructions },
     Step { name: "interop", slow: true, run: interop },
     Step { name: "peers", slow: true, run: || peers(&[&peers::SID], SID) },
+    Step { name: "kmod", slow: true, run: kernel_module },
     Step { name: "l2tpns", slow: true, run: || peers(&[&peers::SID, &peers::BOOKWORM], BOOKWORM) },
 ];
 
@@ -167,7 +169,8 @@ fn shards() -> Result<Passed, Problem> {
 fn interop() -> Result<Passed, Problem> {
     install::packages(install::TSHARK).map_err(Problem::Missing)?;
     require(install::namespaces())?;
-    let skip: String = [SID, BOOKWORM].concat().iter().map(|name| format!(" --skip {name}")).collect();
+    let skip: String =
+        [SID, BOOKWORM, &["kmod"]].concat().iter().map(|name| format!(" --skip {name}")).collect();
     tests(&format!("--package interop --{skip}"))
 }
 
@@ -191,6 +194,19 @@ fn peers(roots: &[&Root], names: &[&str]) -> Result<Passed, Problem> {
     // They wait most of the time.
     tests(&format!("--package interop -- --test-threads 4 {}", names.join(" ")))
 }
+
+/// The module in `kernel/` under tests of its own and some of those that the kernel's own driver passes; all of
+/// them: `cargo xtask kmod test`.
+fn kernel_module() -> Result<Passed, Problem> {
+    require(install::namespaces())?;
+    kmod::uml().map_err(Problem::Missing)?;
+    kmod::module()?;
+    tests_with(&[("OL2TP_UML", "module")], &format!("--package interop -- {KMOD}"))
+}
+
+/// Which tests those are.
+const KMOD: &str =
+    "--test-threads 4 kmod uml_kernel uml_runs_the_sample uml_auto uml_serves_several xl2tpd_calls";
 
 /// What a machine that runs CI has to have.
 fn require(available: Result<(), String>) -> Result<(), Problem> {
