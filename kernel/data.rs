@@ -19,29 +19,29 @@ unsafe extern "C" {
 /// A data message on its way in: `struct ol2tp_receive`.
 #[repr(C)]
 pub struct Received {
-    session: *mut Session,
+    pub(crate) session: *mut Session,
     /// Null where nothing is reordered.
-    queue: *mut Reorder,
-    counters: *mut Counters,
-    who: *const c_void,
-    skb: *const c_void,
-    head: *const u8,
-    now: u64,
-    mask: u32,
-    head_len: u32,
-    len: u32,
+    pub(crate) queue: *mut Reorder,
+    pub(crate) counters: *mut Counters,
+    pub(crate) who: *const c_void,
+    pub(crate) skb: *const c_void,
+    pub(crate) head: *const u8,
+    pub(crate) now: u64,
+    pub(crate) mask: u32,
+    pub(crate) head_len: u32,
+    pub(crate) len: u32,
     /// Out: where the frame is in the datagram, its length, and the slot that holds it.
-    frame: u32,
-    frame_len: u32,
-    slot: u32,
+    pub(crate) frame: u32,
+    pub(crate) frame_len: u32,
+    pub(crate) slot: u32,
 }
 
-const PASS_UP: i32 = 0;
-const DATA: i32 = 1;
+pub(crate) const PASS_UP: i32 = 0;
+pub(crate) const DATA: i32 = 1;
 
-const DISCARD: i32 = 0;
-const DELIVER: i32 = 1;
-const HOLD: i32 = 2;
+pub(crate) const DISCARD: i32 = 0;
+pub(crate) const DELIVER: i32 = 1;
+pub(crate) const HOLD: i32 = 2;
 
 /// Whether a datagram is a data message, and for whom.
 #[unsafe(no_mangle)]
@@ -231,6 +231,7 @@ pub unsafe extern "C" fn ol2tp_session_set(session: *mut Session, option: i32, v
 
 /// A session's numbers and switches: `struct ol2tp_state`.
 #[repr(C)]
+#[cfg_attr(test, derive(Default))]
 pub struct State {
     pub(crate) nr: u16,
     pub(crate) ns: u16,
