@@ -100,15 +100,37 @@ fn receive(call: &mut Received, sink: &Here) -> Result<Verdict, Rx> {
         return Ok(Verdict::Discard);
     }
     let payload = message.payload(head).map_err(malformed)?;
-    // FF 03 and one byte more, which is all that `strip` looks at.
-    let mut start = [0; 3];
-    let start = &mut start[..payload.len().min(3)];
-    // SAFETY: `payload` lies in the datagram.
-    unsafe { glue_peek(call.skb, payload.start as u32, start.as_mut_ptr(), start.len() as u32) };
+    // FF 03 and one byte more, which is all that `strip` looks at; at hand but behind a long offset.
+    let looked_at = payload.start..payload.end.min(payload.start + 3);
+    let mut peeked = [0; 3];
+    let start = match head.get(looked_at.clone()) {
+        Some(start) => start,
+        None => {
+            let start = &mut peeked[..looked_at.len()];
+            // SAFETY: `payload` lies in the datagram.
+            unsafe { glue_peek(call.skb, payload.start as u32, start.as_mut_ptr(), start.len() as u32) };
+            start
+        }
+    };
     let skipped = frame::strip(start).map_err(|_| Rx::ShortFrame)?.start;
     call.frame = (payload.start + skipped) as u32;
     call.frame_len = (payload.len() - skipped) as u32;
     Ok(receive.order(message.sequence, message.len, call.now, queue, sink))
+}
+
+/// For whoever traces, before the datagram is cut: the message's Ns or −1, and what the session expects next. With the
+/// session's receive lock held.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ol2tp_numbers(call: *const Received, nr: *mut u16) -> i32 {
+    // SAFETY: as in `ol2tp_receive`.
+    let (head, len) = unsafe {
+        let call = &*call;
+        *nr = (*call.session).receive.nr();
+        (slice::from_raw_parts(call.head, call.head_len as usize), call.len as usize)
+    };
+    let Datagram::Data(header) = Datagram::parse(head) else { return -1 };
+    let sequence = header.message_of(head, len).ok().and_then(|message| message.sequence);
+    sequence.map_or(-1, |sequence| sequence.ns.into())
 }
 
 /// The slot of the next message that is due, or −1. With the session's receive lock held.

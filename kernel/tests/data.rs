@@ -37,6 +37,8 @@ struct Here {
     log: Text,
     mask: u32,
     now: u64,
+    /// How many bytes of a datagram are at hand.
+    head: u32,
 }
 
 const RECVSEQ: i32 = 2;
@@ -67,7 +69,15 @@ impl Here {
                 queue.assume_init()
             }
         });
-        Self { session, queue, counters: Counters::default(), log: Text::default(), mask: 0, now: 0 }
+        Self {
+            session,
+            queue,
+            counters: Counters::default(),
+            log: Text::default(),
+            mask: 0,
+            now: 0,
+            head: u32::MAX,
+        }
     }
 
     fn call(&mut self, datagram: &[u8]) -> Received {
@@ -80,7 +90,7 @@ impl Here {
             head: datagram.as_ptr(),
             now: self.now,
             mask: self.mask,
-            head_len: datagram.len() as u32,
+            head_len: self.head.min(datagram.len() as u32),
             len: datagram.len() as u32,
             frame: 0,
             frame_len: 0,
@@ -202,6 +212,21 @@ rows! { becomes:
 }
 
 #[test]
+fn a_frame_may_lie_beyond_what_is_at_hand() {
+    let mut here = Here::new(&[]);
+    here.head = 14;
+    let offset = [&[0, 1, 0, 5, 0, 9][..], &[0; 9]].concat();
+    for (frame, expected) in [
+        (&[0xff, 3, 0xc0, 0x21, 9][..], Became::Delivered([0xc0, 0x21, 9].into())),
+        (&[0xc0, 0x21], Became::Delivered([0xc0, 0x21].into())),
+        (&[0xff, 3], Became::Discarded),
+        (&[], Became::Discarded),
+    ] {
+        assert_eq!(here.receive(&message(0x02, &offset, frame)), expected);
+    }
+}
+
+#[test]
 fn the_lns_switches_numbers() {
     let mut here = Here::new(&[]);
     here.mask = SEQ;
@@ -255,6 +280,22 @@ fn a_full_queue_gives_up_its_gap() {
     let held: Vec<_> = (2..66).map(|ns| here.receive(&numbered(ns))).collect();
     assert_eq!(held, (0..64).map(Became::Held).collect::<Vec<_>>());
     assert_eq!(here.release(), (0..64).collect::<Vec<_>>());
+}
+
+/// What is traced of a message: its number, and the one expected behind it.
+fn traced(datagram: &[u8], expected: (i32, u16)) {
+    let mut here = Here::new(&[]);
+    here.receive(datagram);
+    let (call, mut nr) = (here.call(datagram), 0);
+    // SAFETY: all of it is here.
+    assert_eq!((unsafe { ol2tp_numbers(&raw const call, &raw mut nr) }, nr), expected);
+}
+
+rows! { traced:
+    traced_with_a_number => (&numbered(0), (0, 1));
+    traced_out_of_order => (&numbered(7), (7, 0));
+    traced_without => (&plain(), (-1, 0));
+    traced_though_malformed => (&message(0x08, &[0, 1, 0, 5], &[]), (-1, 0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use crate::install;
 use crate::peers::{self, KERNEL, Root, SID, TRIXIE, at};
 use crate::process::{command, probe, root, run as execute, target};
-use crate::qemu;
+use crate::{qemu, uml};
 
 /// Build the PPPoL2TP driver as a module of the kernel.
 ///
@@ -30,20 +30,22 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// Build it for a User-Mode Linux of its own, and run the tests in guests on it.
+    /// Build it for a User-Mode Linux of its own, and run the tests in guests on it; then what gets through it and
+    /// through the kernel's own driver, in turn.
     ///
     /// Unpacks Debian's kernel sources and compilers (1.9 GB) once, and builds that kernel once: some minutes.
     Test {
         /// Only the tests with one of these in their names.
         names: Vec<String>,
     },
-    /// Build it for Debian's kernel, and run it there, in QEMU: the conformance tests, and ol2tp bench drivers on
-    /// it and on the kernel's own driver.
+    /// Build it for Debian's kernel, and run it there, in QEMU: the conformance tests with two processors, and what
+    /// gets through it and through the kernel's own driver, in turn.
     ///
-    /// Unpacks Debian's kernel, its headers and compilers, and QEMU (1.6 GB) once. The processors are emulated, so the
-    /// figures are good to be compared with each other only.
+    /// Unpacks Debian's kernel, its headers and compilers, and QEMU (1.6 GB) once. For the comparison the guest's clock
+    /// goes by instructions: its figures are the same on any machine, however busy, and mean something beside each
+    /// other only.
     Stock {
-        /// Arguments for ol2tp bench drivers.
+        /// Arguments for the comparison: --rounds N, --seconds S, --json.
         #[arg(last = true)]
         args: Vec<String>,
     },
@@ -59,6 +61,20 @@ const MODULE: &str = include_str!("kmod/module.sh");
 /// What builds the module for Debian's kernel.
 const STOCK: &str = "make --silent -C /usr/lib/modules/*/build M=$PWD/kernel modules";
 
+/// What is traced of the tests in `qemu/kmod.sh`.
+const TRACED: [&str; 7] = [
+    "created: tunnel=1 session=10 peer_tunnel=2 peer_session=20",
+    "pass_up: tunnel=1 len=20",
+    "receive: tunnel=1 session=10 len=64 ns=2 nr=1 discard",
+    "receive: tunnel=1 session=10 len=64 ns=2 nr=1 hold",
+    "receive: tunnel=1 session=10 len=64 ns=1 nr=2 deliver",
+    "send: tunnel=1 session=10 len=22 error=0",
+    "ended: tunnel=1 session=10 peer_tunnel=2 peer_session=20",
+];
+
+/// What is built to load it.
+const LOAD: &str = "cargo build --release --workspace --bin ol2tp --example kmod_load --example uml";
+
 /// Tests of the module, and those in guests that the kernel's own driver passes too.
 const TESTS: &[&str] = &["kmod", "uml", "xl2tpd", "kl2tpd"];
 
@@ -73,21 +89,29 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         None => build(args.kernel.as_deref()),
         Some(What::Test { names }) => {
             install::namespaces()?;
-            uml()?;
+            user_mode()?;
             module()?;
-            let names = if names.is_empty() {
-                TESTS.iter().map(|&name| name.into()).collect()
-            } else {
-                names.clone()
-            };
-            let tests = format!(
-                "cargo test --no-fail-fast --package interop -- --test-threads 4 {}",
-                names.join(" ")
-            );
-            execute(command(&tests).env("OL2TP_UML", "module"))
+            if !names.is_empty() {
+                return test(&names.join(" "));
+            }
+            test(&TESTS.join(" ")).and(compare())
         }
         Some(What::Stock { args }) => stock(args),
     }
+}
+
+/// Runs the tests in guests with one of these in their names.
+fn test(names: &str) -> Result<(), String> {
+    let tests = format!("cargo test --no-fail-fast --package interop -- --test-threads 4 {names}");
+    execute(command(&tests).env("OL2TP_UML", "module"))
+}
+
+/// Says what gets through it and through the kernel's own driver, in User-Mode Linux.
+fn compare() -> Result<(), String> {
+    execute(&mut command(LOAD))?;
+    let program = |name| target().join("release").join(name).display().to_string();
+    let line = [&*program("examples/kmod_load"), &program("ol2tp"), "--modprobe", "modprobe --dirname /host"];
+    execute(uml::guest("release", &line.map(String::from)).env("OL2TP_UML", "module"))
 }
 
 /// Builds the module for a kernel of this machine's architecture.
@@ -118,13 +142,19 @@ fn stock(args: &[String]) -> Result<(), String> {
     peers::set_up(&TRIXIE)?;
     let sources = copy("stock")?;
     execute(chroot(&TRIXIE, "/host/stock").args(["sh", "-c", STOCK]))?;
-    execute(&mut command("cargo build --release --package ol2tp"))?;
-    qemu::kmod(&sources.join("kernel/pppol2tp.ko"), &conformance()?, args).map(drop)
+    let module = sources.join("kernel/pppol2tp.ko");
+    let said = qemu::kmod_tests(&module, &conformance()?)?;
+    let traced = |event: &&&str| said.lines().any(|line| line.trim_end() == format!("trace: {event}"));
+    if let Some(missing) = TRACED.iter().find(|event| !traced(event)) {
+        return Err(format!("not traced, see above: {missing}"));
+    }
+    execute(&mut command(LOAD))?;
+    qemu::kmod_load(&module, args).map(drop)
 }
 
 /// The conformance tests' program.
 fn conformance() -> Result<PathBuf, String> {
-    let test = "cargo test --quiet --no-run --message-format json --package pppol2tp --test conformance";
+    let test = "cargo test --quiet --no-run --message-format json --workspace --test conformance";
     let output =
         command(test).stderr(Stdio::inherit()).output().map_err(|error| format!("cargo: {error}"))?;
     let executable = |line: &str| {
@@ -149,7 +179,7 @@ fn copy(name: &str) -> Result<PathBuf, String> {
 }
 
 /// Sees to User-Mode Linux, and to what its guests run.
-pub(crate) fn uml() -> Result<(), String> {
+pub(crate) fn user_mode() -> Result<(), String> {
     install::packages(install::PEERS)?;
     for root in [&SID, &KERNEL] {
         peers::set_up(root)?;

@@ -20,8 +20,12 @@ const BENCH: &str = include_str!("qemu/init.sh");
 /// The same for the module in `kernel/`.
 const KMOD: &str = include_str!("qemu/kmod.sh");
 
-const QEMU: &str = "qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1024 -no-reboot -nodefaults -display none \
-    -serial stdio -initrd /boot/initrd -kernel";
+const QEMU: &str = "-m 1024 -no-reboot -nodefaults -display none -serial stdio \
+    -initrd /boot/initrd -kernel";
+/// Two processors, each as fast as it goes.
+const PARALLEL: &str = "qemu-system-x86_64 -accel tcg,thread=multi -smp 2";
+/// A processor whose clock goes by what it executes, 4 ns an instruction: what else this machine does is not measured.
+const COUNTED: &str = "qemu-system-x86_64 -accel tcg,thread=single -icount shift=2,sleep=off -smp 1";
 const KERNEL: &str = "console=ttyS0 quiet panic=-1 --";
 
 /// `ol2tp bench drivers` with arguments, in the guest: the command is built, and the root directory there. Returns all
@@ -29,21 +33,33 @@ const KERNEL: &str = "console=ttyS0 quiet panic=-1 --";
 ///
 /// Errors: the guest does not boot, or the command fails in it.
 pub(crate) fn bench(args: &[String]) -> Result<String, String> {
-    boot(BENCH, &[(target().join("release/ol2tp"), "ol2tp")], args)
+    boot(PARALLEL, BENCH, &[(target().join("release/ol2tp"), "ol2tp")], args)
 }
 
-/// The conformance tests on the module, and `ol2tp bench drivers` with arguments on it and on the kernel's own driver;
-/// these are built, and the root directory is there. Returns all that the guest writes.
+/// The conformance tests on the module, which are built. Returns all that the guest writes.
 ///
 /// Errors: as above, or a test fails.
-pub(crate) fn kmod(module: &Path, conformance: &Path, args: &[String]) -> Result<String, String> {
-    let ol2tp = target().join("release/ol2tp");
-    let files = [(ol2tp, "ol2tp"), (conformance.into(), "conformance"), (module.into(), "pppol2tp.ko")];
-    boot(KMOD, &files, args)
+pub(crate) fn kmod_tests(module: &Path, conformance: &Path) -> Result<String, String> {
+    let files = [(module.into(), "pppol2tp.ko"), (conformance.into(), "conformance")];
+    boot(PARALLEL, KMOD, &files, &["tests".into()])
+}
+
+/// `kmod_load` with arguments on the module and on the kernel's own driver; it and the command are built. Returns all
+/// that the guest writes.
+///
+/// Errors: as above.
+pub(crate) fn kmod_load(module: &Path, args: &[String]) -> Result<String, String> {
+    let release = target().join("release");
+    let files = [
+        (module.into(), "pppol2tp.ko"),
+        (release.join("ol2tp"), "ol2tp"),
+        (release.join("examples/kmod_load"), "kmod_load"),
+    ];
+    boot(COUNTED, KMOD, &files, &[&["load".into()], args].concat())
 }
 
 /// Boots a guest of these files, whose first process gets these arguments. Returns all that it writes.
-fn boot(init: &str, files: &[(PathBuf, &str)], args: &[String]) -> Result<String, String> {
+fn boot(processors: &str, init: &str, files: &[(PathBuf, &str)], args: &[String]) -> Result<String, String> {
     let root = TRIXIE.directory();
     pack(&root, init, files)?;
 
@@ -51,6 +67,7 @@ fn boot(init: &str, files: &[(PathBuf, &str)], args: &[String]) -> Result<String
     let kernel = kernel.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let kernel = kernel.filter(|name| name.starts_with("vmlinuz-")).max().ok_or("no kernel in /boot")?;
     let mut qemu = chroot(&root);
+    qemu.args(processors.split_whitespace());
     qemu.args(QEMU.split_whitespace()).arg(format!("/boot/{kernel}"));
     qemu.args(["-append", &format!("{KERNEL} {}", args.join(" "))]).stdin(Stdio::null());
     let (mut code, mut output) = (None, String::new());

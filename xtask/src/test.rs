@@ -199,7 +199,7 @@ fn peers(roots: &[&Root], names: &[&str]) -> Result<Passed, Problem> {
 /// them: `cargo xtask kmod test`.
 fn kernel_module() -> Result<Passed, Problem> {
     require(install::namespaces())?;
-    kmod::uml().map_err(Problem::Missing)?;
+    kmod::user_mode().map_err(Problem::Missing)?;
     kmod::module()?;
     tests_with(&[("OL2TP_UML", "module")], &format!("--package interop -- {KMOD}"))
 }
