@@ -206,9 +206,19 @@ rows! { becomes:
         (&[(RECVSEQ, 1)], &plain(), Err(&[Rx::SeqMissing, Rx::SeqDiscards, Rx::Errors]));
     no_number_for_an_lns_that_sends =>
         (&[(LNSMODE, 1), (SENDSEQ, 1)], &plain(), Err(&[Rx::SeqMissing, Rx::SeqDiscards, Rx::Errors]));
-    another_number => (&[], &numbered(1), Err(&[Rx::SeqUnexpected, Rx::SeqDiscards, Rx::Errors]));
+    the_first_number_whatever_it_is => (&[], &numbered(7), Ok(&LCP));
     an_old_number =>
         (&[], &message(0x08, &[0, 1, 0, 5, 0xff, 0xff, 0, 0], &LCP), Err(&[Rx::SeqWindow, Rx::Errors]));
+}
+
+#[test]
+fn another_number_than_the_next_is_dropped() {
+    let mut here = Here::new(&[]);
+    here.receive(&numbered(0));
+    assert_eq!(here.receive(&numbered(2)), Became::Discarded);
+    let counted =
+        [Rx::SeqUnexpected, Rx::SeqDiscards, Rx::Errors].map(|reason| here.counters.rx[reason as usize]);
+    assert_eq!(counted, [1; 3]);
 }
 
 #[test]
@@ -285,6 +295,7 @@ fn a_full_queue_gives_up_its_gap() {
 /// What is traced of a message: its number, and the one expected behind it.
 fn traced(datagram: &[u8], expected: (i32, u16)) {
     let mut here = Here::new(&[]);
+    here.receive(&numbered(0));
     here.receive(datagram);
     let (call, mut nr) = (here.call(datagram), 0);
     // SAFETY: all of it is here.
@@ -292,10 +303,10 @@ fn traced(datagram: &[u8], expected: (i32, u16)) {
 }
 
 rows! { traced:
-    traced_with_a_number => (&numbered(0), (0, 1));
-    traced_out_of_order => (&numbered(7), (7, 0));
-    traced_without => (&plain(), (-1, 0));
-    traced_though_malformed => (&message(0x08, &[0, 1, 0, 5], &[]), (-1, 0));
+    traced_with_a_number => (&numbered(1), (1, 2));
+    traced_out_of_order => (&numbered(7), (7, 1));
+    traced_without => (&plain(), (-1, 1));
+    traced_though_malformed => (&message(0x08, &[0, 1, 0, 5], &[]), (-1, 1));
 }
 
 #[test]
