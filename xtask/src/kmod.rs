@@ -15,6 +15,8 @@ use crate::peers::{self, KERNEL, Root, SID, TRIXIE, at};
 use crate::process::{command, probe, root, run as execute, target};
 use crate::{qemu, uml};
 
+mod package;
+
 /// Build the PPPoL2TP driver as a module of the kernel.
 ///
 /// For the running kernel, or the one whose headers are given: pppol2tp.ko, in target/kmod. Needs those headers,
@@ -38,7 +40,9 @@ enum What {
         /// Only the tests with one of these in their names.
         names: Vec<String>,
     },
-    /// Build it for Debian's kernel, and run it there, in QEMU: the conformance tests with two processors, and what
+    /// Make the Debian package ol2tp-dkms, which builds it wherever it is installed: in target/kmod.
+    Deb,
+    /// Build it for Debian's kernel by installing that package, and run it there, in QEMU: the conformance tests with two processors, and what
     /// gets through it and through the kernel's own driver, in turn.
     ///
     /// Unpacks Debian's kernel, its headers and compilers, and QEMU (1.6 GB) once. For the comparison the guest's clock
@@ -58,8 +62,6 @@ const SOURCES: [&str; 2] = ["kernel", "crates/l2tp-data/src"];
 const CONFIG: &str = include_str!("kmod/uml.config");
 const UML: &str = include_str!("kmod/uml.sh");
 const MODULE: &str = include_str!("kmod/module.sh");
-/// What builds the module for Debian's kernel.
-const STOCK: &str = "make --silent -C /usr/lib/modules/*/build M=$PWD/kernel modules";
 
 /// What is traced of the tests in `qemu/kmod.sh`.
 const TRACED: [&str; 7] = [
@@ -96,6 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             }
             test(&TESTS.join(" ")).and(compare())
         }
+        Some(What::Deb) => package::build().map(drop),
         Some(What::Stock { args }) => stock(args),
     }
 }
@@ -137,19 +140,23 @@ fn build(kernel: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
-/// Builds and runs it on Debian's kernel.
+/// Runs it on Debian's kernel.
 fn stock(args: &[String]) -> Result<(), String> {
     peers::set_up(&TRIXIE)?;
-    let sources = copy("stock")?;
-    execute(chroot(&TRIXIE, "/host/stock").args(["sh", "-c", STOCK]))?;
-    let module = sources.join("kernel/pppol2tp.ko");
+    let module = stock_tests()?;
+    execute(&mut command(LOAD))?;
+    qemu::kmod_load(&module, args).map(drop)
+}
+
+/// Builds it for Debian's kernel, whose root directory is there, and tests it on that. Returns the module.
+pub(crate) fn stock_tests() -> Result<PathBuf, String> {
+    let module = package::try_out(&TRIXIE)?;
     let said = qemu::kmod_tests(&module, &conformance()?)?;
     let traced = |event: &&&str| said.lines().any(|line| line.trim_end() == format!("trace: {event}"));
     if let Some(missing) = TRACED.iter().find(|event| !traced(event)) {
         return Err(format!("not traced, see above: {missing}"));
     }
-    execute(&mut command(LOAD))?;
-    qemu::kmod_load(&module, args).map(drop)
+    Ok(module)
 }
 
 /// The conformance tests' program.
@@ -168,6 +175,11 @@ fn conformance() -> Result<PathBuf, String> {
 /// Copies the sources, so that what is made of them does not lie among them.
 fn copy(name: &str) -> Result<PathBuf, String> {
     let copies = target().join("kmod").join(name);
+    copy_to(&copies)?;
+    Ok(copies)
+}
+
+fn copy_to(copies: &Path) -> Result<(), String> {
     for source in SOURCES {
         let copy = copies.join(source);
         fs::create_dir_all(&copy).map_err(|error| at(&copy, error))?;
@@ -175,7 +187,7 @@ fn copy(name: &str) -> Result<PathBuf, String> {
         let from = root().join(source).join(".");
         probe(command("cp --recursive --update --preserve=timestamps").arg(from).arg(&copy))?;
     }
-    Ok(copies)
+    Ok(())
 }
 
 /// Sees to User-Mode Linux, and to what its guests run.
@@ -222,4 +234,38 @@ fn chroot(root: &Root, directory: &str) -> Command {
     chroot.args([ENTER, "sh"]).arg(root.directory()).arg(target().join("kmod"));
     chroot.args(["sh", "-c", CHANGE, "sh", directory]);
     chroot
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// What kernel/rust.sh says of a compiler, a script of the shell.
+    fn says(name: &str, compiler: &str) -> String {
+        let directory = std::env::temp_dir().join(format!("ol2tp-rustc-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let rustc = directory.join("rustc");
+        fs::write(&rustc, format!("#!/bin/sh\n{compiler}\n")).expect("a script");
+        fs::set_permissions(&rustc, Permissions::from_mode(0o755)).expect("an executable");
+        let mut script = command("sh kernel/rust.sh x86 0 out kept");
+        let output = script.env("RUSTC", rustc).output().expect("a shell");
+        fs::remove_dir_all(&directory).expect("it was there");
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).expect("text")
+    }
+
+    #[test]
+    fn what_the_build_misses_is_named() {
+        assert!(says("none", "exit 1").contains("apt-get install rustc rust-src"));
+        let old = says("old", "echo 'rustc 1.84.1 (e71f9a9a9 2025-01-27)'");
+        assert!(old.contains("is rustc 1.84.1") && old.contains("1.85 is needed"), "{old}");
+        let sources = says("sources", "test $1 = --version && echo 'rustc 1.85.0' || echo /nowhere");
+        assert!(
+            sources.contains("/nowhere/lib/rustlib/src") && sources.contains("install rust-src"),
+            "{sources}"
+        );
+    }
 }

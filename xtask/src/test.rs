@@ -49,7 +49,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -67,6 +67,7 @@ const STEPS: [Step; 14] = [
     Step { name: "interop", slow: true, run: interop },
     Step { name: "peers", slow: true, run: || peers(&[&peers::SID], SID) },
     Step { name: "kmod", slow: true, run: kernel_module },
+    Step { name: "stock", slow: true, run: stock_kernel },
     Step { name: "l2tpns", slow: true, run: || peers(&[&peers::SID, &peers::BOOKWORM], BOOKWORM) },
 ];
 
@@ -202,6 +203,14 @@ fn kernel_module() -> Result<Passed, Problem> {
     kmod::user_mode().map_err(Problem::Missing)?;
     kmod::module()?;
     tests_with(&[("OL2TP_UML", "module")], &format!("--package interop -- {KMOD}"))
+}
+
+/// Its package, and what that installs, on Debian's own kernel.
+fn stock_kernel() -> Result<Passed, Problem> {
+    install::packages(install::PEERS).map_err(Problem::Missing)?;
+    peers::set_up(&peers::TRIXIE).map_err(Problem::Missing)?;
+    kmod::stock_tests()?;
+    Ok(Passed::new())
 }
 
 /// Which tests those are.
