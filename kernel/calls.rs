@@ -19,6 +19,7 @@ unsafe extern "C" {
 /// An address: `struct ol2tp_address`.
 #[repr(C)]
 #[derive(Clone, Copy)]
+#[cfg_attr(test, derive(Default))]
 pub struct Address {
     /// In network order; the first four of an IPv4 address.
     ip: [u8; 16],
@@ -56,15 +57,16 @@ impl From<&Address> for SocketAddr {
 
 /// A `connect` that the rules allow: `struct ol2tp_connect`.
 #[repr(C)]
+#[cfg_attr(test, derive(Default))]
 pub struct Request {
-    peer: Address,
-    fd: i32,
-    tunnel: u16,
+    pub(crate) peer: Address,
+    pub(crate) fd: i32,
+    pub(crate) tunnel: u16,
     /// 0: a management socket.
-    session: u16,
-    peer_tunnel: u16,
-    peer_session: u16,
-    existing: bool,
+    pub(crate) session: u16,
+    pub(crate) peer_tunnel: u16,
+    pub(crate) peer_session: u16,
+    pub(crate) existing: bool,
 }
 
 /// A socket's state, by `enum ol2tp_socket`.

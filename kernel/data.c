@@ -19,6 +19,8 @@
 #include <net/udp.h>
 
 #include "pppol2tp.h"
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
 /* What a unit is told of a frame: FF 03 is gone, two bytes of protocol and one of the packet. */
 #define FRAME_START 3
@@ -174,6 +176,7 @@ static bool pppol2tp_receive(struct pppol2tp_sock *ps, struct sk_buff *skb)
 {
 	struct ol2tp_receive call;
 	int verdict;
+	u16 nr;
 
 	spin_lock(&ps->rx_lock);
 	if (ps->state != OL2TP_SESSION) {
@@ -188,6 +191,11 @@ static bool pppol2tp_receive(struct pppol2tp_sock *ps, struct sk_buff *skb)
 	call.counters = pppol2tp_count(ps);
 	verdict = ol2tp_receive(&call);
 	pppol2tp_counted(ps);
+	if (trace_pppol2tp_receive_enabled()) {
+		int ns = ol2tp_numbers(&call, &nr);
+
+		trace_pppol2tp_receive(ps, call.len, ns, nr, verdict);
+	}
 	if (verdict != OL2TP_DISCARD && !pppol2tp_cut(skb, call.frame, call.frame_len)) {
 		/* There is no memory. What is held keeps its place, empty. */
 		kfree_skb(skb);
@@ -239,15 +247,15 @@ int pppol2tp_encap_rcv(struct sock *udp, struct sk_buff *skb)
 	if (!tunnel)
 		return 1;
 	if (!pskb_may_pull(skb, min_t(u32, skb->len, sizeof(struct udphdr) + OL2TP_HEAD)))
-		return 1;
+		goto up;
 	if (ol2tp_classify(skb->data + sizeof(struct udphdr), skb_headlen(skb) - sizeof(struct udphdr), ids) !=
 		    OL2TP_DATA ||
 	    ids[0] != tunnel->id)
-		return 1;
+		goto up;
 	ps = pppol2tp_session(tunnel, ids[1]);
 	if (!ps) {
 		pppol2tp_log(tunnel->debug, OL2TP_LOG_DATA, "tunl %u: no session %u, passing up", ids[0], ids[1]);
-		return 1;
+		goto up;
 	}
 	if (!pppol2tp_is_peer(tunnel, skb)) {
 		atomic_long_inc(&tunnel->foreign);
@@ -255,7 +263,11 @@ int pppol2tp_encap_rcv(struct sock *udp, struct sk_buff *skb)
 		kfree_skb(skb);
 		return 0;
 	}
-	return pppol2tp_receive(ps, skb) ? 0 : 1;
+	if (pppol2tp_receive(ps, skb))
+		return 0;
+up:
+	trace_pppol2tp_pass_up(tunnel, skb->len - sizeof(struct udphdr));
+	return 1;
 }
 
 /* What ICMP says of a tunnel's messages is the socket's owner's to hear. */
@@ -425,7 +437,7 @@ static int pppol2tp_out4(struct sock *udp, struct sk_buff *skb, const struct ppp
 	ip->protocol = IPPROTO_UDP;
 	ip->saddr = way->saddr;
 	ip->daddr = way->daddr;
-	__ip_select_ident(net, ip, 1);
+	ip_select_ident(net, skb, udp);
 	return ip_local_out(net, udp, skb);
 }
 
@@ -524,6 +536,7 @@ int pppol2tp_xmit(struct pppol2tp_sock *ps, struct sk_buff *skb)
 		return -ENOTCONN;
 	}
 	rc = pppol2tp_send(ps, skb, &len);
+	trace_pppol2tp_send(ps, len, rc);
 	ol2tp_sent(pppol2tp_count(ps), len, rc);
 	pppol2tp_counted(ps);
 	pppol2tp_log(ps->debug, OL2TP_LOG_DATA, "sess %u/%u: send %u bytes: %d", ps->tunnel->id, ps->id, len, rc);

@@ -19,29 +19,29 @@ unsafe extern "C" {
 /// A data message on its way in: `struct ol2tp_receive`.
 #[repr(C)]
 pub struct Received {
-    session: *mut Session,
+    pub(crate) session: *mut Session,
     /// Null where nothing is reordered.
-    queue: *mut Reorder,
-    counters: *mut Counters,
-    who: *const c_void,
-    skb: *const c_void,
-    head: *const u8,
-    now: u64,
-    mask: u32,
-    head_len: u32,
-    len: u32,
+    pub(crate) queue: *mut Reorder,
+    pub(crate) counters: *mut Counters,
+    pub(crate) who: *const c_void,
+    pub(crate) skb: *const c_void,
+    pub(crate) head: *const u8,
+    pub(crate) now: u64,
+    pub(crate) mask: u32,
+    pub(crate) head_len: u32,
+    pub(crate) len: u32,
     /// Out: where the frame is in the datagram, its length, and the slot that holds it.
-    frame: u32,
-    frame_len: u32,
-    slot: u32,
+    pub(crate) frame: u32,
+    pub(crate) frame_len: u32,
+    pub(crate) slot: u32,
 }
 
-const PASS_UP: i32 = 0;
-const DATA: i32 = 1;
+pub(crate) const PASS_UP: i32 = 0;
+pub(crate) const DATA: i32 = 1;
 
-const DISCARD: i32 = 0;
-const DELIVER: i32 = 1;
-const HOLD: i32 = 2;
+pub(crate) const DISCARD: i32 = 0;
+pub(crate) const DELIVER: i32 = 1;
+pub(crate) const HOLD: i32 = 2;
 
 /// Whether a datagram is a data message, and for whom.
 #[unsafe(no_mangle)]
@@ -100,15 +100,37 @@ fn receive(call: &mut Received, sink: &Here) -> Result<Verdict, Rx> {
         return Ok(Verdict::Discard);
     }
     let payload = message.payload(head).map_err(malformed)?;
-    // FF 03 and one byte more, which is all that `strip` looks at.
-    let mut start = [0; 3];
-    let start = &mut start[..payload.len().min(3)];
-    // SAFETY: `payload` lies in the datagram.
-    unsafe { glue_peek(call.skb, payload.start as u32, start.as_mut_ptr(), start.len() as u32) };
+    // FF 03 and one byte more, which is all that `strip` looks at; at hand but behind a long offset.
+    let looked_at = payload.start..payload.end.min(payload.start + 3);
+    let mut peeked = [0; 3];
+    let start = match head.get(looked_at.clone()) {
+        Some(start) => start,
+        None => {
+            let start = &mut peeked[..looked_at.len()];
+            // SAFETY: `payload` lies in the datagram.
+            unsafe { glue_peek(call.skb, payload.start as u32, start.as_mut_ptr(), start.len() as u32) };
+            start
+        }
+    };
     let skipped = frame::strip(start).map_err(|_| Rx::ShortFrame)?.start;
     call.frame = (payload.start + skipped) as u32;
     call.frame_len = (payload.len() - skipped) as u32;
     Ok(receive.order(message.sequence, message.len, call.now, queue, sink))
+}
+
+/// For whoever traces, before the datagram is cut: the message's Ns or −1, and what the session expects next. With the
+/// session's receive lock held.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ol2tp_numbers(call: *const Received, nr: *mut u16) -> i32 {
+    // SAFETY: as in `ol2tp_receive`.
+    let (head, len) = unsafe {
+        let call = &*call;
+        *nr = (*call.session).receive.nr();
+        (slice::from_raw_parts(call.head, call.head_len as usize), call.len as usize)
+    };
+    let Datagram::Data(header) = Datagram::parse(head) else { return -1 };
+    let sequence = header.message_of(head, len).ok().and_then(|message| message.sequence);
+    sequence.map_or(-1, |sequence| sequence.ns.into())
 }
 
 /// The slot of the next message that is due, or −1. With the session's receive lock held.
@@ -231,6 +253,7 @@ pub unsafe extern "C" fn ol2tp_session_set(session: *mut Session, option: i32, v
 
 /// A session's numbers and switches: `struct ol2tp_state`.
 #[repr(C)]
+#[cfg_attr(test, derive(Default))]
 pub struct State {
     pub(crate) nr: u16,
     pub(crate) ns: u16,

@@ -37,6 +37,8 @@ mod stats;
 
 mod calls;
 mod data;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use core::ffi::c_void;
@@ -59,8 +61,9 @@ pub struct Session {
     send_seq: SendSeq,
 }
 
-/// The counters of one CPU: the beginning of `struct ol2tp_stats`.
+/// The counters of one CPU: `struct ol2tp_counters`.
 #[repr(C)]
+#[cfg_attr(test, derive(Default))]
 pub struct Counters {
     rx: [u64; Rx::COUNT],
     tx: [u64; Tx::COUNT],

@@ -142,6 +142,7 @@ struct ol2tp_shown {
 int ol2tp_classify(const u8 *head, u32 len, u16 ids[2]);
 int ol2tp_receive(struct ol2tp_receive *call);
 int ol2tp_release(const struct ol2tp_receive *call);
+int ol2tp_numbers(const struct ol2tp_receive *call, u16 *nr);
 u64 ol2tp_deadline(const struct ol2tp_queue *queue);
 void ol2tp_queue_init(struct ol2tp_queue *queue);
 bool ol2tp_is_frame(const u8 *start, u32 len);

@@ -18,6 +18,9 @@ fail() {
     exit 1
 }
 version=$("$RUSTC" --version 2>/dev/null) || fail "no Rust compiler ($RUSTC): apt-get install rustc rust-src"
+minor=${version#rustc 1.}
+minor=${minor%%.*}
+test "$minor" -ge 85 2>/dev/null || fail "$RUSTC is $version, and 1.85 is needed: name a later one by RUSTC=PATH"
 library=$("$RUSTC" --print sysroot)/lib/rustlib/src/rust/library
 test -f "$library/core/src/lib.rs" ||
     fail "no sources of Rust's core library in $library: apt-get install rust-src, or rustup component add rust-src"

@@ -54,16 +54,16 @@ impl Write for Seq {
 /// A tunnel or a session in the text: `struct ol2tp_shown`.
 #[repr(C)]
 pub struct Shown {
-    stats: Counters,
-    peer: Address,
-    state: State,
-    debug: u32,
-    references: u32,
-    ids: [u16; 4],
-    mtu: u16,
-    mru: u16,
-    bound: bool,
-    interface: *const c_char,
+    pub(crate) stats: Counters,
+    pub(crate) peer: Address,
+    pub(crate) state: State,
+    pub(crate) debug: u32,
+    pub(crate) references: u32,
+    pub(crate) ids: [u16; 4],
+    pub(crate) mtu: u16,
+    pub(crate) mru: u16,
+    pub(crate) bound: bool,
+    pub(crate) interface: *const c_char,
 }
 
 /// Writes the heading.

@@ -13,6 +13,7 @@
 #include <net/udp_tunnel.h>
 
 #include "pppol2tp.h"
+#include "trace.h"
 
 unsigned int pppol2tp_net_id;
 
@@ -65,6 +66,7 @@ static void pppol2tp_session_end(struct pppol2tp_sock *ps, u32 state)
 	WRITE_ONCE(sk->sk_state, PPPOX_DEAD);
 	pppol2tp_sum(ps, &counters);
 	ol2tp_add_session(&tunnel->past, &counters);
+	trace_pppol2tp_ended(ps);
 	pppol2tp_log(ps->debug, OL2TP_LOG_CONTROL, "sess %u/%u: closed", tunnel->id, ps->id);
 }
 
@@ -296,6 +298,8 @@ static int pppol2tp_session_new(struct pppol2tp_sock *ps, struct pppol2tp_tunnel
 	ps->po.chan.private = ps;
 	ps->po.chan.ops = &pppol2tp_channel_ops;
 	ps->po.chan.mtu = pppol2tp_mtu(tunnel);
+	/* Frames may come in pieces, and find no queue behind the interface's. */
+	ps->po.chan.direct_xmit = true;
 	/* Interfaces leave so much room; the transmit path makes what is missing. */
 	ps->po.chan.hdrlen = sizeof(struct iphdr) + sizeof(struct udphdr) + OL2TP_HEADER;
 	rc = ppp_register_net_channel(sock_net(sk), &ps->po.chan);
@@ -343,6 +347,8 @@ static int pppol2tp_connected(struct pppol2tp_sock *ps, struct pppol2tp_view *vi
 	tunnel->sockets++;
 	WRITE_ONCE(tunnel->peer_id, request->peer_tunnel);
 	WRITE_ONCE(pppol2tp_socket(ps)->sk_state, PPPOX_CONNECTED);
+	if (request->session)
+		trace_pppol2tp_created(ps);
 	pppol2tp_log(tunnel->debug, OL2TP_LOG_CONTROL, "sess %u/%u: created", tunnel->id, ps->id);
 	return 0;
 }

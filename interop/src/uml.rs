@@ -99,6 +99,20 @@ impl Uml {
         Ok(format!("/host/{}", name.to_string_lossy()))
     }
 
+    /// Copies a directory's files. Returns its path in the guest, and how many files there are.
+    pub fn files(&self, directory: &Path) -> io::Result<(String, usize)> {
+        let name = directory.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let copy = self.directory.path().join(name);
+        fs::create_dir(&copy)?;
+        let mut count = 0;
+        for file in fs::read_dir(directory)? {
+            let file = file?;
+            fs::copy(file.path(), copy.join(file.file_name()))?;
+            count += 1;
+        }
+        Ok((format!("/host/{}", name.to_string_lossy()), count))
+    }
+
     /// Runs a command of the shell to its end. Returns what it writes.
     ///
     /// Errors: it fails, or takes longer than 60 s.

@@ -1,17 +1,21 @@
 //! `cargo xtask kmod`: the kernel module in `kernel/`.
 //!
 //! ```text
-//!   target/kmod/source   kernel/ and the modules of l2tp-data beside it, and what is made of them
-//!   target/kmod/uml      User-Mode Linux, built from Debian's sources in target/peers/kernel, with the module in root/
+//!   target/kmod/RELEASE   kernel/ and the modules of l2tp-data beside it, and what is made of them for that kernel
+//!   target/kmod/guest     the same for User-Mode Linux
+//!   target/kmod/uml       that, built from Debian's sources in target/peers/kernel, with the module in root/
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::install;
-use crate::peers::{self, KERNEL, SID, at};
+use crate::peers::{self, KERNEL, Root, SID, TRIXIE, at};
 use crate::process::{command, probe, root, run as execute, target};
+use crate::{qemu, uml};
+
+mod package;
 
 /// Build the PPPoL2TP driver as a module of the kernel.
 ///
@@ -28,12 +32,26 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// Build it for a User-Mode Linux of its own, and run the tests in guests on it.
+    /// Build it for a User-Mode Linux of its own, and run the tests in guests on it; then what gets through it and
+    /// through the kernel's own driver, in turn.
     ///
     /// Unpacks Debian's kernel sources and compilers (1.9 GB) once, and builds that kernel once: some minutes.
     Test {
         /// Only the tests with one of these in their names.
         names: Vec<String>,
+    },
+    /// Make the Debian package ol2tp-dkms, which builds it wherever it is installed: in target/kmod.
+    Deb,
+    /// Build it for Debian's kernel by installing that package, and run it there, in QEMU: the conformance tests with two processors, and what
+    /// gets through it and through the kernel's own driver, in turn.
+    ///
+    /// Unpacks Debian's kernel, its headers and compilers, and QEMU (1.6 GB) once. For the comparison the guest's clock
+    /// goes by instructions: its figures are the same on any machine, however busy, and mean something beside each
+    /// other only.
+    Stock {
+        /// Arguments for the comparison: --rounds N, --seconds S, --json.
+        #[arg(last = true)]
+        args: Vec<String>,
     },
 }
 
@@ -45,8 +63,22 @@ const CONFIG: &str = include_str!("kmod/uml.config");
 const UML: &str = include_str!("kmod/uml.sh");
 const MODULE: &str = include_str!("kmod/module.sh");
 
-/// The tests in guests that the kernel's own driver passes too.
-const TESTS: &[&str] = &["uml", "xl2tpd", "kl2tpd"];
+/// What is traced of the tests in `qemu/kmod.sh`.
+const TRACED: [&str; 7] = [
+    "created: tunnel=1 session=10 peer_tunnel=2 peer_session=20",
+    "pass_up: tunnel=1 len=20",
+    "receive: tunnel=1 session=10 len=64 ns=2 nr=1 discard",
+    "receive: tunnel=1 session=10 len=64 ns=2 nr=1 hold",
+    "receive: tunnel=1 session=10 len=64 ns=1 nr=2 deliver",
+    "send: tunnel=1 session=10 len=22 error=0",
+    "ended: tunnel=1 session=10 peer_tunnel=2 peer_session=20",
+];
+
+/// What is built to load it.
+const LOAD: &str = "cargo build --release --workspace --bin ol2tp --example kmod_load --example uml";
+
+/// Tests of the module, and those in guests that the kernel's own driver passes too.
+const TESTS: &[&str] = &["kmod", "uml", "xl2tpd", "kl2tpd"];
 
 /// Becomes a program of a root directory, as tests do,
 const ENTER: &str = include_str!("../../interop/src/enter.sh");
@@ -58,19 +90,31 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     match &args.what {
         None => build(args.kernel.as_deref()),
         Some(What::Test { names }) => {
-            set_up()?;
-            let names = if names.is_empty() {
-                TESTS.iter().map(|&name| name.into()).collect()
-            } else {
-                names.clone()
-            };
-            let tests = format!(
-                "cargo test --no-fail-fast --package interop -- --test-threads 4 {}",
-                names.join(" ")
-            );
-            execute(command(&tests).env("OL2TP_UML", "module"))
+            install::namespaces()?;
+            user_mode()?;
+            module()?;
+            if !names.is_empty() {
+                return test(&names.join(" "));
+            }
+            test(&TESTS.join(" ")).and(compare())
         }
+        Some(What::Deb) => package::build().map(drop),
+        Some(What::Stock { args }) => stock(args),
     }
+}
+
+/// Runs the tests in guests with one of these in their names.
+fn test(names: &str) -> Result<(), String> {
+    let tests = format!("cargo test --no-fail-fast --package interop -- --test-threads 4 {names}");
+    execute(command(&tests).env("OL2TP_UML", "module"))
+}
+
+/// Says what gets through it and through the kernel's own driver, in User-Mode Linux.
+fn compare() -> Result<(), String> {
+    execute(&mut command(LOAD))?;
+    let program = |name| target().join("release").join(name).display().to_string();
+    let line = [&*program("examples/kmod_load"), &program("ol2tp"), "--modprobe", "modprobe --dirname /host"];
+    execute(uml::guest("release", &line.map(String::from)).env("OL2TP_UML", "module"))
 }
 
 /// Builds the module for a kernel of this machine's architecture.
@@ -84,7 +128,9 @@ fn build(kernel: Option<&Path>) -> Result<(), String> {
         return Err(format!("{}: {message}", kernel.display()));
     }
     let kernel = kernel.canonicalize().map_err(|error| at(kernel, error))?;
-    let sources = copy()?.join("kernel");
+    let release = kernel.join("include/config/kernel.release");
+    let release = fs::read_to_string(&release).map_err(|error| at(&release, error))?;
+    let sources = copy(release.trim())?.join("kernel");
     let mut make = command("make modules");
     make.arg("-C").arg(&kernel).arg(format!("M={}", sources.display()));
     execute(&mut make).map_err(|error| {
@@ -94,9 +140,46 @@ fn build(kernel: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
+/// Runs it on Debian's kernel.
+fn stock(args: &[String]) -> Result<(), String> {
+    peers::set_up(&TRIXIE)?;
+    let module = stock_tests()?;
+    execute(&mut command(LOAD))?;
+    qemu::kmod_load(&module, args).map(drop)
+}
+
+/// Builds it for Debian's kernel, whose root directory is there, and tests it on that. Returns the module.
+pub(crate) fn stock_tests() -> Result<PathBuf, String> {
+    let module = package::try_out(&TRIXIE)?;
+    let said = qemu::kmod_tests(&module, &conformance()?)?;
+    let traced = |event: &&&str| said.lines().any(|line| line.trim_end() == format!("trace: {event}"));
+    if let Some(missing) = TRACED.iter().find(|event| !traced(event)) {
+        return Err(format!("not traced, see above: {missing}"));
+    }
+    Ok(module)
+}
+
+/// The conformance tests' program.
+fn conformance() -> Result<PathBuf, String> {
+    let test = "cargo test --quiet --no-run --message-format json --workspace --test conformance";
+    let output =
+        command(test).stderr(Stdio::inherit()).output().map_err(|error| format!("cargo: {error}"))?;
+    let executable = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    };
+    let program = String::from_utf8_lossy(&output.stdout).lines().find_map(executable);
+    program.ok_or_else(|| "cargo names no program of the conformance tests".into())
+}
+
 /// Copies the sources, so that what is made of them does not lie among them.
-fn copy() -> Result<PathBuf, String> {
-    let copies = target().join("kmod/source");
+fn copy(name: &str) -> Result<PathBuf, String> {
+    let copies = target().join("kmod").join(name);
+    copy_to(&copies)?;
+    Ok(copies)
+}
+
+fn copy_to(copies: &Path) -> Result<(), String> {
     for source in SOURCES {
         let copy = copies.join(source);
         fs::create_dir_all(&copy).map_err(|error| at(&copy, error))?;
@@ -104,12 +187,11 @@ fn copy() -> Result<PathBuf, String> {
         let from = root().join(source).join(".");
         probe(command("cp --recursive --update --preserve=timestamps").arg(from).arg(&copy))?;
     }
-    Ok(copies)
+    Ok(())
 }
 
-/// Sees to User-Mode Linux with the module, and to what its guests run.
-pub(crate) fn set_up() -> Result<(), String> {
-    install::namespaces()?;
+/// Sees to User-Mode Linux, and to what its guests run.
+pub(crate) fn user_mode() -> Result<(), String> {
     install::packages(install::PEERS)?;
     for root in [&SID, &KERNEL] {
         peers::set_up(root)?;
@@ -124,11 +206,16 @@ pub(crate) fn set_up() -> Result<(), String> {
         fs::create_dir_all(&uml).map_err(|error| at(&uml, error))?;
         let config = uml.join("uml.config");
         fs::write(&config, CONFIG).map_err(|error| at(&config, error))?;
-        execute(chroot("/host/uml").args(["sh", "-c", UML]))?;
+        execute(chroot(&KERNEL, "/host/uml").args(["sh", "-c", UML]))?;
         fs::write(&stamp, recipe).map_err(|error| at(&stamp, error))?;
     }
-    copy()?;
-    execute(chroot("/host/source").args(["sh", "-c", MODULE, "sh", "/host/uml"]))
+    Ok(())
+}
+
+/// Builds the module for User-Mode Linux.
+pub(crate) fn module() -> Result<(), String> {
+    copy("guest")?;
+    execute(chroot(&KERNEL, "/host/guest").args(["sh", "-c", MODULE, "sh", "/host/uml"]))
 }
 
 /// Which sources of the kernel there are.
@@ -141,10 +228,44 @@ fn sources() -> Result<String, String> {
     Ok(format!("{} {size}", sources.file_name().to_string_lossy()))
 }
 
-/// A command where the compilers are, which sees target/kmod as /host; what it is is to follow.
-fn chroot(directory: &str) -> Command {
+/// A command where compilers are, which sees target/kmod as /host; what it is is to follow.
+fn chroot(root: &Root, directory: &str) -> Command {
     let mut chroot = command("unshare --mount sh -c");
-    chroot.args([ENTER, "sh"]).arg(KERNEL.directory()).arg(target().join("kmod"));
+    chroot.args([ENTER, "sh"]).arg(root.directory()).arg(target().join("kmod"));
     chroot.args(["sh", "-c", CHANGE, "sh", directory]);
     chroot
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// What kernel/rust.sh says of a compiler, a script of the shell.
+    fn says(name: &str, compiler: &str) -> String {
+        let directory = std::env::temp_dir().join(format!("ol2tp-rustc-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let rustc = directory.join("rustc");
+        fs::write(&rustc, format!("#!/bin/sh\n{compiler}\n")).expect("a script");
+        fs::set_permissions(&rustc, Permissions::from_mode(0o755)).expect("an executable");
+        let mut script = command("sh kernel/rust.sh x86 0 out kept");
+        let output = script.env("RUSTC", rustc).output().expect("a shell");
+        fs::remove_dir_all(&directory).expect("it was there");
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).expect("text")
+    }
+
+    #[test]
+    fn what_the_build_misses_is_named() {
+        assert!(says("none", "exit 1").contains("apt-get install rustc rust-src"));
+        let old = says("old", "echo 'rustc 1.84.1 (e71f9a9a9 2025-01-27)'");
+        assert!(old.contains("is rustc 1.84.1") && old.contains("1.85 is needed"), "{old}");
+        let sources = says("sources", "test $1 = --version && echo 'rustc 1.85.0' || echo /nowhere");
+        assert!(
+            sources.contains("/nowhere/lib/rustlib/src") && sources.contains("install rust-src"),
+            "{sources}"
+        );
+    }
 }

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::install;
 use crate::instructions;
+use crate::kmod;
 use crate::peers::{self, Root};
 use crate::process::{command, run as execute, run_reading};
 
@@ -48,7 +49,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 15] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -65,6 +66,8 @@ const STEPS: [Step; 13] = [
     Step { name: "instructions", slow: true, run: instructions },
     Step { name: "interop", slow: true, run: interop },
     Step { name: "peers", slow: true, run: || peers(&[&peers::SID], SID) },
+    Step { name: "kmod", slow: true, run: kernel_module },
+    Step { name: "stock", slow: true, run: stock_kernel },
     Step { name: "l2tpns", slow: true, run: || peers(&[&peers::SID, &peers::BOOKWORM], BOOKWORM) },
 ];
 
@@ -167,7 +170,8 @@ fn shards() -> Result<Passed, Problem> {
 fn interop() -> Result<Passed, Problem> {
     install::packages(install::TSHARK).map_err(Problem::Missing)?;
     require(install::namespaces())?;
-    let skip: String = [SID, BOOKWORM].concat().iter().map(|name| format!(" --skip {name}")).collect();
+    let skip: String =
+        [SID, BOOKWORM, &["kmod"]].concat().iter().map(|name| format!(" --skip {name}")).collect();
     tests(&format!("--package interop --{skip}"))
 }
 
@@ -191,6 +195,27 @@ fn peers(roots: &[&Root], names: &[&str]) -> Result<Passed, Problem> {
     // They wait most of the time.
     tests(&format!("--package interop -- --test-threads 4 {}", names.join(" ")))
 }
+
+/// The module in `kernel/` under tests of its own and some of those that the kernel's own driver passes; all of
+/// them: `cargo xtask kmod test`.
+fn kernel_module() -> Result<Passed, Problem> {
+    require(install::namespaces())?;
+    kmod::user_mode().map_err(Problem::Missing)?;
+    kmod::module()?;
+    tests_with(&[("OL2TP_UML", "module")], &format!("--package interop -- {KMOD}"))
+}
+
+/// Its package, and what that installs, on Debian's own kernel.
+fn stock_kernel() -> Result<Passed, Problem> {
+    install::packages(install::PEERS).map_err(Problem::Missing)?;
+    peers::set_up(&peers::TRIXIE).map_err(Problem::Missing)?;
+    kmod::stock_tests()?;
+    Ok(Passed::new())
+}
+
+/// Which tests those are.
+const KMOD: &str =
+    "--test-threads 4 kmod uml_kernel uml_runs_the_sample uml_auto uml_serves_several xl2tpd_calls";
 
 /// What a machine that runs CI has to have.
 fn require(available: Result<(), String>) -> Result<(), Problem> {

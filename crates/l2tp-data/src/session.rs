@@ -8,7 +8,7 @@
 //! | without | LAC and sending numbers | stop sending numbers, deliver |
 //! | without | LNS and sending numbers | drop: `rx_seq_missing` |
 //! | with Ns | (Ns − nr) mod 2^16 ≥ 32767 | drop: `rx_seq_window` |
-//! | with Ns, reordering | the first ever | it defines nr |
+//! | with Ns | the first ever | it defines nr: what came before may have been lost |
 //! | with Ns, reordering | Ns = nr | deliver, then what was held behind it |
 //! | with Ns, reordering | held already | drop: `rx_seq_duplicate` |
 //! | with Ns, reordering | other | hold in order; skip the gap when the queue is full or the head's time is up |
@@ -229,7 +229,7 @@ impl Receive {
     }
 
     fn in_order(&mut self, ns: u16, len: usize, sink: &impl Sink) -> Verdict {
-        if ns != self.nr {
+        if ns != self.nr && self.started {
             let consecutive = self.nr_oos.is_some_and(|last| last.wrapping_add(1) == ns);
             self.nr_oos_count = if consecutive { self.nr_oos_count.saturating_add(1) } else { 0 };
             self.nr_oos = Some(ns);

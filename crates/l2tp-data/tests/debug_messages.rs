@@ -57,8 +57,8 @@ fn inserted() {
 #[test]
 fn discarded() {
     assert_eq!(
-        messages(DebugMask::SEQ, 0, &[1])[1..],
-        ["pkt ns=1 discarded, expecting nr=0: rx_seq_unexpected"]
+        messages(DebugMask::SEQ, 0, &[0, 2])[2..],
+        ["pkt ns=2 discarded, expecting nr=1: rx_seq_unexpected"]
     );
 }
 

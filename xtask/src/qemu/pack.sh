@@ -13,5 +13,10 @@ while read -r what file; do
     mkdir -p ".$(dirname "$file")"
     xz --decompress --stdout "$file" >".${file%.xz}"
 done </boot/modules
+# One that is ours.
+if test -f pppol2tp.ko; then
+    mkdir -p "lib/modules/$version/updates"
+    mv pppol2tp.ko "lib/modules/$version/updates"
+fi
 depmod --basedir /guest "$version"
 find . | cpio --quiet --create --format newc >/boot/initrd

@@ -176,7 +176,7 @@ impl<T> Session<T> {
             return Err("rx_seq_window");
         }
         if self.options.reorder_timeout == 0 {
-            if ns != self.nr && !self.resynchronises(ns) {
+            if self.any_sequenced && ns != self.nr && !self.resynchronises(ns) {
                 self.discard_for_sequence("rx_seq_unexpected");
                 return Err("rx_seq_unexpected");
             }

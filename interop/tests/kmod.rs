@@ -1,0 +1,104 @@
+//! The module in `kernel/` comes and goes, with a thousand sessions, and hears whatever is sent to it, without a
+//! complaint of the kernel's. `cargo xtask kmod test` builds it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use interop::lan::Lan;
+use interop::log::with;
+use interop::uml::Uml;
+use interop::{PATIENCE, uml};
+
+/// How often it is loaded and unloaded.
+const ROUNDS: u32 = 100;
+/// How long that may take.
+const LONG: Duration = Duration::from_secs(300);
+/// What the kernel says when something is wrong.
+const COMPLAINTS: [&str; 5] = ["WARNING:", "BUG:", "Oops", "Call Trace:", "leaked"];
+
+/// A guest that has the module, and the program that uses it.
+fn guest(lan: &Lan) -> Uml {
+    assert!(
+        uml::is_module(),
+        "OL2TP_UML=module says that guests have the module: cargo xtask kmod test kmod"
+    );
+    let guest = Uml::boot(lan, 2).expect("a guest");
+    guest.file("driver.pl", include_str!("../src/driver.pl")).expect("a file");
+    // The console says what is no notice.
+    guest.run("echo 6 >/proc/sys/kernel/printk").expect("procfs");
+    guest
+}
+
+/// Unloads it, which shows that nothing holds it, and looks for complaints.
+fn good_end(guest: &Uml) {
+    guest.run("rmmod pppol2tp").expect("nothing holds it");
+    let console = guest.console();
+    let complaint = console.lines().find(|line| COMPLAINTS.iter().any(|word| line.contains(word)));
+    assert_eq!(complaint, None, "{console}");
+}
+
+#[test]
+fn kmod_has_a_thousand_sessions() {
+    let lan = Lan::new().expect("a network");
+    let guest = guest(&lan);
+    let job = guest.start("exec perl /host/driver.pl sessions 1000").expect("started");
+    assert_eq!(job.succeed(LONG).expect("they carry frames, and end"), "1000 sessions");
+    good_end(&guest);
+}
+
+#[test]
+fn kmod_hears_whatever_is_sent() {
+    let lan = Lan::new().expect("a network");
+    let guest = guest(&lan);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    for name in ["control_datagram", "header", "receive"] {
+        let (directory, files) = guest.files(&corpus.join(name)).expect("a corpus");
+        let said = guest.start(&format!("exec perl /host/driver.pl datagrams {directory}"));
+        let said = said.and_then(|job| job.succeed(LONG)).expect("it goes on");
+        // In four modes, as they are and as the session's.
+        assert_eq!(said, format!("{} datagrams", 8 * files));
+        assert!(files > 0);
+    }
+    good_end(&guest);
+}
+
+#[test]
+fn kmod_comes_and_goes() {
+    let lan = Lan::new().expect("a network");
+    let guest = guest(&lan);
+    let rounds = format!(
+        "n=0; while test $n -lt {ROUNDS}; do perl /host/driver.pl frames 0 && rmmod pppol2tp && \
+         modprobe --dirname /host pppol2tp || exit 1; n=$((n + 1)); done"
+    );
+    let said = guest.start(&rounds).and_then(|job| job.succeed(LONG)).expect("it comes and goes");
+    assert_eq!(said.lines().filter(|line| *line == "200 frames").count(), ROUNDS as usize, "{said}");
+    good_end(&guest);
+}
+
+#[test]
+fn kmod_stays_while_it_is_used() {
+    let lan = Lan::new().expect("a network");
+    let guest = guest(&lan);
+    let frames = guest.start("perl /host/driver.pl frames 3").expect("started");
+    guest
+        .run("until test -n \"$(sed -n '/SESSION .sess/p' /proc/net/pppol2tp)\"; do :; done")
+        .expect("sessions");
+    let refused = guest.run("rmmod pppol2tp").expect_err("it is in use");
+    assert!(refused.to_string().contains("is in use"), "{refused}");
+    frames.find(PATIENCE, with(" frames")).expect("they are carried");
+    frames.succeed(PATIENCE).expect("a good end");
+    good_end(&guest);
+}
+
+#[test]
+fn kmod_does_not_load_beside_the_kernels_driver() {
+    let lan = Lan::new().expect("a network");
+    let guest = guest(&lan);
+    guest.run("rmmod pppol2tp && modprobe --dirname /host l2tp_ppp").expect("the kernel's own driver");
+    let refused = guest.run("modprobe --dirname /host pppol2tp").expect_err("there is one");
+    assert!(refused.to_string().contains("already"), "{refused}");
+    let console = guest.console();
+    assert!(console.contains("rmmod l2tp_ppp, and load this one again"), "{console}");
+    guest.run("rmmod l2tp_ppp && modprobe --dirname /host pppol2tp").expect("in its place");
+    good_end(&guest);
+}
