@@ -448,7 +448,7 @@ static int pppol2tp_out6(struct sock *udp, struct sk_buff *skb, const struct ppp
 	struct ipv6hdr *ip;
 	int hops = READ_ONCE(inet6_sk(udp)->hop_limit);
 
-	udp6_set_csum(udp->sk_no_check_tx, skb, &way->saddr6, &way->daddr6, skb->len);
+	udp6_set_csum(udp_get_no_check6_tx(udp), skb, &way->saddr6, &way->daddr6, skb->len);
 	ip = __skb_push(skb, sizeof(*ip));
 	skb_reset_network_header(skb);
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));

@@ -40,6 +40,12 @@ enum What {
         /// Only the tests with one of these in their names.
         names: Vec<String>,
     },
+    /// What gets through it and through the kernel's own driver, in turn, in that User-Mode Linux.
+    Compare {
+        /// Arguments for the comparison: --rounds N, --seconds S, --json.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Make the Debian package ol2tp-dkms, which builds it wherever it is installed: in target/kmod.
     Deb,
     /// Build it for Debian's kernel by installing that package, and run it there, in QEMU: the conformance tests with two processors, and what
@@ -96,8 +102,10 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             if !names.is_empty() {
                 return test(&names.join(" "));
             }
-            test(&TESTS.join(" ")).and(compare())
+            test(&TESTS.join(" "))?;
+            load(&[])
         }
+        Some(What::Compare { args }) => compare(args),
         Some(What::Deb) => package::build().map(drop),
         Some(What::Stock { args }) => stock(args),
     }
@@ -109,12 +117,21 @@ fn test(names: &str) -> Result<(), String> {
     execute(command(&tests).env("OL2TP_UML", "module"))
 }
 
-/// Says what gets through it and through the kernel's own driver, in User-Mode Linux.
-fn compare() -> Result<(), String> {
+/// Compares it with the kernel's own driver, in User-Mode Linux.
+fn compare(args: &[String]) -> Result<(), String> {
+    install::namespaces()?;
+    user_mode()?;
+    module()?;
+    load(args)
+}
+
+/// The same where it has been built.
+fn load(args: &[String]) -> Result<(), String> {
     execute(&mut command(LOAD))?;
     let program = |name| target().join("release").join(name).display().to_string();
     let line = [&*program("examples/kmod_load"), &program("ol2tp"), "--modprobe", "modprobe --dirname /host"];
-    execute(uml::guest("release", &line.map(String::from)).env("OL2TP_UML", "module"))
+    let line = [&line.map(String::from), args].concat();
+    execute(uml::guest("release", &line).env("OL2TP_UML", "module"))
 }
 
 /// Builds the module for a kernel of this machine's architecture.
