@@ -199,8 +199,8 @@ fn peers(roots: &[&Root], names: &[&str]) -> Result<Passed, Problem> {
 /// them: `cargo xtask kmod test`.
 fn kernel_module() -> Result<Passed, Problem> {
     require(install::namespaces())?;
-    kmod::uml().map_err(Problem::Missing)?;
-    kmod::module()?;
+    kmod::PLAIN.build().map_err(Problem::Missing)?;
+    kmod::PLAIN.module()?;
     tests_with(&[("OL2TP_UML", "module")], &format!("--package interop -- {KMOD}"))
 }
 
