@@ -205,8 +205,7 @@ fn kernel_module() -> Result<Passed, Problem> {
 }
 
 /// Which tests those are.
-const KMOD: &str =
-    "--test-threads 4 kmod uml_kernel uml_runs_the_sample uml_auto uml_serves_several xl2tpd_calls";
+const KMOD: &str = "--test-threads 4 kmod uml_kernel uml_runs_the uml_auto uml_serves_several xl2tpd_calls guest_calls_xl2tpd";
 
 /// What a machine that runs CI has to have.
 fn require(available: Result<(), String>) -> Result<(), Problem> {
