@@ -237,10 +237,31 @@ static bool pppol2tp_is_peer(const struct pppol2tp_tunnel *tunnel, const struct 
 	return peer->ipv6 && !memcmp(&ipv6_hdr(skb)->saddr, peer->ip, sizeof(peer->ip));
 }
 
+/*
+ * The tunnel of this id whose UDP socket has the same two addresses: what its peer sends comes to either socket, as the
+ * kernel cannot tell them apart. Under RCU.
+ */
+static struct pppol2tp_tunnel *pppol2tp_twin(const struct sock *udp, u16 id)
+{
+	struct pppol2tp_tunnel *tunnel = xa_load(&pppol2tp_net(sock_net(udp))->tunnels, id);
+	const struct sock *other = tunnel ? tunnel->udp : NULL;
+
+	if (!other || udp->sk_state != TCP_ESTABLISHED || other->sk_state != TCP_ESTABLISHED ||
+	    other->sk_family != udp->sk_family || inet_sk(other)->inet_sport != inet_sk(udp)->inet_sport ||
+	    inet_sk(other)->inet_dport != inet_sk(udp)->inet_dport)
+		return NULL;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (udp->sk_family == AF_INET6)
+		return ipv6_addr_equal(&other->sk_v6_daddr, &udp->sk_v6_daddr) &&
+		       ipv6_addr_equal(&other->sk_v6_rcv_saddr, &udp->sk_v6_rcv_saddr) ? tunnel : NULL;
+#endif
+	return other->sk_daddr == udp->sk_daddr && other->sk_rcv_saddr == udp->sk_rcv_saddr ? tunnel : NULL;
+}
+
 /* A datagram on a tunnel's UDP socket: 0 if it was ours, 1 if it is for the socket's owner. Under RCU, BH off. */
 int pppol2tp_encap_rcv(struct sock *udp, struct sk_buff *skb)
 {
-	struct pppol2tp_tunnel *tunnel = rcu_dereference_sk_user_data(udp);
+	struct pppol2tp_tunnel *tunnel = rcu_dereference_sk_user_data(udp), *twin;
 	struct pppol2tp_sock *ps;
 	u16 ids[2];
 
@@ -249,9 +270,14 @@ int pppol2tp_encap_rcv(struct sock *udp, struct sk_buff *skb)
 	if (!pskb_may_pull(skb, min_t(u32, skb->len, sizeof(struct udphdr) + OL2TP_HEAD)))
 		goto up;
 	if (ol2tp_classify(skb->data + sizeof(struct udphdr), skb_headlen(skb) - sizeof(struct udphdr), ids) !=
-		    OL2TP_DATA ||
-	    ids[0] != tunnel->id)
+	    OL2TP_DATA)
 		goto up;
+	if (ids[0] != tunnel->id) {
+		twin = pppol2tp_twin(udp, ids[0]);
+		if (!twin)
+			goto up;
+		tunnel = twin;
+	}
 	ps = pppol2tp_session(tunnel, ids[1]);
 	if (!ps) {
 		pppol2tp_log(tunnel->debug, OL2TP_LOG_DATA, "tunl %u: no session %u, passing up", ids[0], ids[1]);

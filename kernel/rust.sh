@@ -5,7 +5,7 @@
 #   PADDING    bytes in front of each function that the kernel wants, 0 for none
 #   OUT        the object
 #   DIRECTORY  where the compiled core library is kept
-# RUSTC names the compiler, LD and OBJCOPY the kernel's.
+# RUSTC names the compiler, LD and OBJCOPY the kernel's. KASAN=y has every access to memory checked.
 set -e
 arch=$1 padding=$2 out=$3 kept=$4
 here=$(dirname "$0")
@@ -49,6 +49,14 @@ x86)
 um) flags="$flags -Crelocation-model=pie" ;;
 *) fail "there is no such build for $arch: x86_64 and User-Mode Linux on it" ;;
 esac
+if test "$KASAN" = y; then
+    # The kernel's functions look into its shadow memory, wherever that is; frames and statics are not marked there.
+    flags="$flags -Zsanitizer=kernel-address -Zsanitizer-recover=kernel-address \
+    -Cllvm-args=-asan-instrumentation-with-call-threshold=0 -Cllvm-args=-asan-stack=0 -Cllvm-args=-asan-globals=0"
+    if knows -Cunsafe-allow-abi-mismatch=sanitizer; then
+        flags="$flags -Cunsafe-allow-abi-mismatch=sanitizer"
+    fi
+fi
 
 lib=$kept/lib/rustlib/x86_64-unknown-none/lib
 if test "$(cat "$kept/made" 2>/dev/null)" != "$version $flags"; then

@@ -32,8 +32,9 @@ static void pppol2tp_tunnel_free(struct rcu_head *rcu)
 {
 	struct pppol2tp_tunnel *tunnel = container_of(rcu, struct pppol2tp_tunnel, rcu);
 
+	/* Its sessions are gone, each with its place in the table: there is nothing to free, nor a lock to take here. */
+	WARN_ON_ONCE(!xa_empty(&tunnel->sessions));
 	dst_cache_destroy(&tunnel->route);
-	xa_destroy(&tunnel->sessions);
 	sock_put(tunnel->udp);
 	kfree(tunnel);
 	module_put(THIS_MODULE);

@@ -2,11 +2,21 @@
 #   driver.pl frames SECONDS      a tunnel of two sessions that carries frames for so long, 200 at least
 #   driver.pl sessions COUNT      a tunnel of so many, each with a frame, ended by each of its sockets first
 #   driver.pl datagrams DIRECTORY a session that is sent every file there, whatever it is
+# and while messages arrive without end:
+#   driver.pl loads MODULE COUNT  unloads and loads it so often, each time with a session in between
+#   driver.pl orders              sessions with a PPP unit, their descriptors closed in each order
+#   driver.pl namespaces COUNT    network namespaces that end with all of that in them
 use strict;
+use Fcntl;
 use Socket;
 use IO::Socket::INET;
 my ($AF_PPPOX, $PX_PROTO_OL2TP, $SOL_PPPOL2TP) = (24, 1, 273);
 my ($RECVSEQ, $SENDSEQ, $LNSMODE, $REORDERTO) = (2, 3, 4, 5);
+my ($PPPIOCGCHAN, $PPPIOCATTCHAN, $PPPIOCNEWUNIT, $PPPIOCCONNECT) = (0x80047437, 0x40047438, 0xc004743e, 0x4004743a);
+my ($SIOCSIFFLAGS, $IFF_UP, $CLONE_NEWNET) = (0x8914, 1, 0x40000000);
+my %syscall = (delete_module => 176, finit_module => 313, unshare => 272);
+# Where messages arrive without end.
+my $PORT = 1701;
 my $FRAME = pack 'n C*', 0xc021, 9, 1, 0, 8, 1, 2, 3, 4;
 
 # A PPPoX socket, connected: local and peer's tunnel id, local and peer's session id.
@@ -19,7 +29,8 @@ sub pppox {
 }
 
 sub udp {
-    my $socket = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1') or die "UDP: $@";
+    my ($port) = @_;
+    my $socket = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1', LocalPort => $port) or die "UDP: $@";
     setsockopt $socket, SOL_SOCKET, SO_RCVBUF, pack 'i', 1 << 20 or die "SO_RCVBUF: $!";
     return $socket;
 }
@@ -130,6 +141,149 @@ sub datagrams {
     print "$count datagrams\n";
 }
 
+# Messages for session 10 of tunnel 1 at $PORT, numbered and not, LCP and IPv4, and others, from a process of its own.
+# Returns that, and the address that they come from.
+sub storm {
+    my $from = udp();
+    my $parent = $$;
+    my $child = fork // die "fork: $!";
+    return ($child, $from->sockname) if $child;
+    my $to = pack_sockaddr_in($PORT, INADDR_LOOPBACK);
+    my $packet = pack('n n', 0xff03, 0x21) . pack('C2 n3 C2 n a4 a4', 0x45, 0, 20, 1, 0, 64, 253, 0, "\12\0\0\2", "\12\0\0\1");
+    my @ids = (1, 10);
+    for (my $ns = 0; getppid == $parent; $ns = $ns + 1 & 0xffff) {
+        $from->send($_, 0, $to) for
+            pack('n3', 2, @ids) . $FRAME,
+            # Out of order, by twos.
+            pack('n5 n', 0x0802, @ids, $ns ^ 1, 0, 0xff03) . $FRAME,
+            pack('n3', 2, @ids) . $packet,
+            pack('n3', 2, 1, 11) . $FRAME,
+            pack('n6', 0xc802, 12, 1, 0, $ns, 0);
+        # Who looks shall see what is whole.
+        open my $text, '<', '/proc/net/pppol2tp' or next;
+        () = <$text>;
+    }
+    exit;
+}
+
+sub number {
+    my ($handle, $request, $value) = @_;
+    $value = pack 'i', $value;
+    ioctl $handle, $request, $value or die sprintf 'ioctl %x: %s', $request, $!;
+    return unpack 'i', $value;
+}
+
+# A tunnel and its session 10 at $PORT, with a unit of PPP that is up if it is asked for.
+sub descriptors {
+    my ($peer, $unit) = @_;
+    my %fds = (udp => udp($PORT));
+    $fds{management} = pppox(fileno $fds{udp}, $peer, 1, 2, 0, 0);
+    $fds{session} = pppox(-1, $peer, 1, 2, 10, 20);
+    option($fds{session}, $REORDERTO, 10);
+    return \%fds unless $unit;
+    my $index = number($fds{session}, $PPPIOCGCHAN, 0);
+    for ('channel', 'unit') {
+        sysopen $fds{$_}, '/dev/ppp', O_RDWR | O_NONBLOCK or die "/dev/ppp: $!";
+    }
+    number($fds{channel}, $PPPIOCATTCHAN, $index);
+    my $number = number($fds{unit}, $PPPIOCNEWUNIT, -1);
+    number($fds{channel}, $PPPIOCCONNECT, $number);
+    up("ppp$number");
+    return \%fds;
+}
+
+sub up {
+    my ($name) = @_;
+    socket my $socket, AF_INET, SOCK_DGRAM, 0 or die "socket: $!";
+    my $request = pack 'a16 s x22', $name, $IFF_UP;
+    ioctl $socket, $SIOCSIFFLAGS, $request or die "$name up: $!";
+}
+
+# A channel's next frame of LCP, or undef if there is none now.
+sub control {
+    my ($channel) = @_;
+    my $frame;
+    return sysread($channel, $frame, 2000) ? $frame : undef;
+}
+
+# Waits for a frame of the storm's, and sends some.
+sub works {
+    my ($fds) = @_;
+    my $end = $fds->{channel} // $fds->{session};
+    my ($ready, $frame) = '';
+    do {
+        vec($ready, fileno $end, 1) = 1;
+        select($ready, undef, undef, 60) > 0 or die 'no frame';
+        $frame = $fds->{channel} ? control($end) : frame($end);
+    } until length $frame;
+    $frame eq $FRAME || $frame =~ /^\0\x21/ or die 'frame: ' . unpack 'H*', $frame;
+    return send($end, $FRAME, 0) // die "send: $!" unless $fds->{channel};
+    syswrite $fds->{$_}, $FRAME or die "$_: $!" for 'channel', 'unit';
+}
+
+sub permutations {
+    return [] unless @_;
+    return map { my $at = $_; map [$_[$at], @$_], permutations(@_[grep $_ != $at, 0 .. $#_]) } 0 .. $#_;
+}
+
+# What has ended is gone a grace period later.
+sub unload {
+    my $end = time + 60;
+    until (syscall($syscall{delete_module}, my $name = 'pppol2tp', O_NONBLOCK) == 0) {
+        die "rmmod: $!" if time > $end;
+        select undef, undef, undef, 0.001;
+    }
+}
+
+sub loads {
+    my ($file, $count) = @_;
+    my ($storm, $peer) = storm();
+    my @orders = permutations('udp', 'management', 'session');
+    open my $module, '<', $file or die "$file: $!";
+    for my $round (1 .. $count) {
+        my $fds = descriptors($peer);
+        works($fds);
+        delete $fds->{$_} for @{ $orders[$round % @orders] };
+        unload();
+        syscall($syscall{finit_module}, fileno $module, my $none = '', 0) == 0 or die "insmod $file: $!";
+    }
+    kill 'KILL', $storm;
+    print "$count loads\n";
+}
+
+sub orders {
+    my ($storm, $peer) = storm();
+    my @orders = permutations('udp', 'management', 'session', 'channel', 'unit');
+    for my $order (@orders) {
+        my $fds = descriptors($peer, 1);
+        works($fds);
+        delete $fds->{$_} for @$order;
+        die "what is left after @$order: " . known() if known();
+    }
+    kill 'KILL', $storm;
+    printf "%d orders\n", scalar @orders;
+}
+
+sub namespaces {
+    my ($count) = @_;
+    for (1 .. $count) {
+        my $child = fork // die "fork: $!";
+        if (!$child) {
+            syscall($syscall{unshare}, $CLONE_NEWNET) == 0 or die "unshare: $!";
+            up('lo');
+            my ($storm, $peer) = storm();
+            works(descriptors($peer, 1));
+            exit;
+        }
+        waitpid $child, 0;
+        die 'it failed' if $?;
+    }
+    print "$count namespaces\n";
+}
+
 my ($what, @arguments) = @ARGV;
-my %what = (frames => \&frames, sessions => \&sessions, datagrams => \&datagrams);
-($what{$what} // die "frames, sessions or datagrams")->(@arguments);
+my %what = (
+    frames => \&frames, sessions => \&sessions, datagrams => \&datagrams,
+    loads => \&loads, orders => \&orders, namespaces => \&namespaces,
+);
+($what{$what} // die 'what?')->(@arguments);

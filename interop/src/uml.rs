@@ -23,14 +23,43 @@ use crate::{Directory, PATIENCE};
 /// What the guest runs as its first process.
 const INIT: &str = include_str!("init.sh");
 
-/// How the kernel is started, but for its network. Its memory is a file in `$TMPDIR` that it maps executable.
-const KERNEL: &str = "mem=256M rootfstype=hostfs rootflags=/ ro init=/host/init.sh panic=-1 quiet \
+/// How the kernel is started, but for its network and memory. That is a file in `$TMPDIR` that it maps executable.
+const KERNEL: &str = "rootfstype=hostfs rootflags=/ ro init=/host/init.sh panic=-1 quiet \
     con=null con0=fd:0,fd:1";
 
-/// Whether guests have the module in `kernel/` as their driver, on a kernel of their own: OL2TP_UML=module, as
-/// `cargo xtask kmod test` sets it.
+/// What the kernel says when something is wrong.
+const COMPLAINTS: [&str; 5] = ["WARNING:", "BUG:", "Oops", "Call Trace:", "leaked"];
+
+/// The kernels that `cargo xtask kmod test` makes, with the module in `kernel/` as their driver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Plain,
+    /// With KASAN, lockdep and kmemleak.
+    Debug,
+}
+
+/// Which of them guests have: OL2TP_UML, as `cargo xtask kmod test` sets it.
+fn own() -> Option<Own> {
+    match std::env::var("OL2TP_UML").as_deref() {
+        Ok("module") => Some(Own::Plain),
+        Ok("debug") => Some(Own::Debug),
+        _ => None,
+    }
+}
+
+/// Whether guests have the module in `kernel/` as their driver, on a kernel of their own.
 pub fn is_module() -> bool {
-    std::env::var_os("OL2TP_UML").is_some_and(|driver| driver == "module")
+    own().is_some()
+}
+
+/// Whether that kernel looks for mistakes.
+pub fn is_debug() -> bool {
+    own() == Some(Own::Debug)
+}
+
+/// How long to wait for what takes no longer than this on other kernels.
+pub fn patience(elsewhere: Duration) -> Duration {
+    if is_debug() { 10 * elsewhere } else { elsewhere }
 }
 
 /// All that it starts ends with it.
@@ -58,12 +87,16 @@ impl Uml {
         fs::write(&init, INIT)?;
         fs::set_permissions(&init, Permissions::from_mode(0o755))?;
         let mut command = chroot::command("sid", directory.path(), NAMESPACES)?;
-        if is_module() {
+        if let Some(own) = own() {
             // The kernel and its modules, as cargo xtask kmod has made them.
-            link(&crate::target()?.join("kmod/uml/root"), directory.path())?;
-            command.args(["/host/linux", "driver=pppol2tp"]);
+            let (made, memory) = match own {
+                Own::Plain => ("uml", "mem=256M"),
+                Own::Debug => ("debug", "mem=1G"),
+            };
+            link(&crate::target()?.join("kmod").join(made).join("root"), directory.path())?;
+            command.args(["/host/linux", "driver=pppol2tp", memory]);
         } else {
-            command.args(["linux.uml", "driver=l2tp_ppp"]);
+            command.args(["linux.uml", "driver=l2tp_ppp", "mem=256M"]);
         }
         command.args(KERNEL.split(' '));
         command.arg(format!("vec0:transport=tap,ifname={},depth=64", lan.tap(host)?));
@@ -75,7 +108,7 @@ impl Uml {
             host,
             address,
         };
-        let ready = guest.kernel.log.find(PATIENCE, |line| match line {
+        let ready = guest.kernel.log.find(patience(PATIENCE), |line| match line {
             "init: ready" => Some(true),
             line => line.contains("Kernel panic").then_some(false),
         })?;
@@ -83,6 +116,10 @@ impl Uml {
             return Err(io::Error::other(format!("the kernel does not boot:\n{}", guest.console())));
         }
         guest.run(&format!("ip address add {address}/24 dev vec0 && ip link set vec0 up"))?;
+        if is_module() {
+            // Warnings of the kernel, and its notices, are said on the console.
+            guest.run("echo 6 >/proc/sys/kernel/printk")?;
+        }
         Ok(guest)
     }
 
@@ -117,7 +154,7 @@ impl Uml {
     ///
     /// Errors: it fails, or takes longer than 60 s.
     pub fn run(&self, command: &str) -> io::Result<String> {
-        self.start(command)?.succeed(PATIENCE)
+        self.start(command)?.succeed(patience(PATIENCE))
     }
 
     /// Starts a command of the shell.
@@ -145,6 +182,13 @@ impl Uml {
     pub fn console(&self) -> String {
         self.kernel.log.text()
     }
+
+    /// What the kernel complains about.
+    pub fn complaint(&self) -> Option<String> {
+        let console = self.console();
+        let complaint = console.lines().find(|line| COMPLAINTS.iter().any(|word| line.contains(word)));
+        complaint.map(|line| format!("{line}\n\n{console}"))
+    }
 }
 
 /// Makes a directory the same as another one, by links.
@@ -166,6 +210,9 @@ impl Drop for Uml {
     fn drop(&mut self) {
         // Who wants to know calls `kill`.
         let _ = self.off();
+        if is_module() && !std::thread::panicking() {
+            assert_eq!(self.complaint(), None, "the kernel complains");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use interop::lan::Lan;
 use interop::test_of;
-use interop::uml::{Uml, is_module};
+use interop::uml::{self, Uml, is_module};
 
 /// How many there are at least.
 const TESTS: usize = 309;
@@ -31,7 +31,7 @@ fn uml_kernel_passes_the_conformance_tests() {
     let home = if is_module() { "module" } else { "linux" };
     let job =
         guest.start(&format!("OL2TP_HOME={home} exec {program} {}", CHOICE.join(" "))).expect("started");
-    let (code, output) = job.wait(PATIENCE).expect("an end");
+    let (code, output) = job.wait(uml::patience(PATIENCE)).expect("an end");
     println!("{output}");
     assert_eq!(code, 0, "some failed");
     let passed = output.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... ok"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use interop::lan::Lan;
 use interop::test_of;
-use interop::uml::Uml;
+use interop::uml::{self, Uml, is_module};
 
 /// How many tests there are at least.
 const TESTS: usize = 66;
@@ -18,8 +18,9 @@ fn uml_runs_the_tests_of_home_linux() {
     let lan = Lan::new().expect("a network");
     let guest = Uml::boot(&lan, 2).expect("a guest");
     let program = guest.program(&program).expect("copied");
-    let job = guest.start(&format!("OL2TP_HOME=linux exec {program}")).expect("started");
-    let (code, output) = job.wait(PATIENCE).expect("an end");
+    let home = if is_module() { "module" } else { "linux" };
+    let job = guest.start(&format!("OL2TP_HOME={home} exec {program}")).expect("started");
+    let (code, output) = job.wait(uml::patience(PATIENCE)).expect("an end");
     println!("{output}");
     assert_eq!(code, 0, "some failed");
     let passed = output.lines().filter(|line| line.starts_with("test ") && line.contains(" ... ok")).count();

@@ -4,6 +4,8 @@
 //!   target/kmod/RELEASE   kernel/ and the modules of l2tp-data beside it, and what is made of them for that kernel
 //!   target/kmod/guest     the same for User-Mode Linux
 //!   target/kmod/uml       that, built from Debian's sources in target/peers/kernel, with the module in root/
+//!   target/kmod/checked   as guest, and
+//!   target/kmod/debug     as uml, with what finds mistakes
 //! ```
 
 use std::fs;
@@ -37,6 +39,10 @@ enum What {
     ///
     /// Unpacks Debian's kernel sources and compilers (1.9 GB) once, and builds that kernel once: some minutes.
     Test {
+        /// On a kernel with KASAN, lockdep and kmemleak: another ten minutes to build it, once. Without names, the tests
+        /// of the module itself and of home linux, and the conformance tests.
+        #[arg(long)]
+        debug: bool,
         /// Only the tests with one of these in their names.
         names: Vec<String>,
     },
@@ -66,6 +72,8 @@ const SOURCES: [&str; 2] = ["kernel", "crates/l2tp-data/src"];
 
 /// What the tests need of User-Mode Linux, and what builds it.
 const CONFIG: &str = include_str!("kmod/uml.config");
+/// What finds mistakes.
+const DEBUG: &str = include_str!("kmod/debug.config");
 const UML: &str = include_str!("kmod/uml.sh");
 const MODULE: &str = include_str!("kmod/module.sh");
 
@@ -85,6 +93,25 @@ const LOAD: &str = "cargo build --release --workspace --bin ol2tp --example kmod
 
 /// Tests of the module, and those in guests that the kernel's own driver passes too.
 const TESTS: &[&str] = &["kmod", "uml", "xl2tpd", "kl2tpd"];
+/// Those that close and unload in all orders, and those of every rule.
+const CHECKED: &[&str] = &["kmod", "uml_kernel", "uml_runs_the_tests"];
+
+/// A User-Mode Linux with the module.
+pub(crate) struct Kernel {
+    /// What the tests call it.
+    name: &'static str,
+    /// Where it is, in target/kmod, and the module's sources for it.
+    place: &'static str,
+    sources: &'static str,
+    /// What it is configured with.
+    config: &'static [&'static str],
+}
+
+/// The one for all tests.
+pub(crate) const PLAIN: Kernel = Kernel { name: "module", place: "uml", sources: "guest", config: &[CONFIG] };
+/// The one that finds mistakes.
+const CHECKING: Kernel =
+    Kernel { name: "debug", place: "debug", sources: "checked", config: &[CONFIG, DEBUG] };
 
 /// Becomes a program of a root directory, as tests do,
 const ENTER: &str = include_str!("../../interop/src/enter.sh");
@@ -95,15 +122,18 @@ const CHANGE: &str = "cd \"$1\" && shift && exec \"$@\"";
 pub(crate) fn run(args: &Args) -> Result<(), String> {
     match &args.what {
         None => build(args.kernel.as_deref()),
-        Some(What::Test { names }) => {
+        Some(What::Test { debug, names }) => {
+            // With the kernel that finds mistakes a guest is busy for minutes.
+            let (kernel, tests, threads) = if *debug { (CHECKING, CHECKED, 2) } else { (PLAIN, TESTS, 4) };
             install::namespaces()?;
-            user_mode()?;
-            module()?;
-            if !names.is_empty() {
-                return test(&names.join(" "));
-            }
-            test(&TESTS.join(" "))?;
-            load(&[])
+            kernel.build()?;
+            kernel.module()?;
+            let chosen = if names.is_empty() { tests.join(" ") } else { names.join(" ") };
+            let line =
+                format!("cargo test --no-fail-fast --package interop -- --test-threads {threads} {chosen}");
+            execute(command(&line).env("OL2TP_UML", kernel.name))?;
+            // Where mistakes are looked for, nothing is fast.
+            if names.is_empty() && !debug { load(&[]) } else { Ok(()) }
         }
         Some(What::Compare { args }) => compare(args),
         Some(What::Deb) => package::build().map(drop),
@@ -111,17 +141,11 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     }
 }
 
-/// Runs the tests in guests with one of these in their names.
-fn test(names: &str) -> Result<(), String> {
-    let tests = format!("cargo test --no-fail-fast --package interop -- --test-threads 4 {names}");
-    execute(command(&tests).env("OL2TP_UML", "module"))
-}
-
 /// Compares it with the kernel's own driver, in User-Mode Linux.
 fn compare(args: &[String]) -> Result<(), String> {
     install::namespaces()?;
-    user_mode()?;
-    module()?;
+    PLAIN.build()?;
+    PLAIN.module()?;
     load(args)
 }
 
@@ -207,32 +231,36 @@ fn copy_to(copies: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Sees to User-Mode Linux, and to what its guests run.
-pub(crate) fn user_mode() -> Result<(), String> {
-    install::packages(install::PEERS)?;
-    for root in [&SID, &KERNEL] {
-        peers::set_up(root)?;
+impl Kernel {
+    /// Sees to the kernel, and to what its guests run.
+    pub(crate) fn build(&self) -> Result<(), String> {
+        install::packages(install::PEERS)?;
+        for root in [&SID, &KERNEL] {
+            peers::set_up(root)?;
+        }
+        let place = target().join("kmod").join(self.place);
+        // Another suite of sources, or other options, are another kernel.
+        let config = self.config.concat();
+        let recipe = [&config, UML, &sources()?].concat();
+        let stamp = place.join("ol2tp.made");
+        if !fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
+            println!("building User-Mode Linux: some minutes");
+            peers::empty(&place)?;
+            fs::create_dir_all(&place).map_err(|error| at(&place, error))?;
+            let file = place.join("uml.config");
+            fs::write(&file, config).map_err(|error| at(&file, error))?;
+            execute(chroot(&KERNEL, &format!("/host/{}", self.place)).args(["sh", "-c", UML]))?;
+            fs::write(&stamp, recipe).map_err(|error| at(&stamp, error))?;
+        }
+        Ok(())
     }
-    let uml = target().join("kmod/uml");
-    // Another suite of sources, or other options, are another kernel.
-    let recipe = [CONFIG, UML, &sources()?].concat();
-    let stamp = uml.join("ol2tp.made");
-    if !fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
-        println!("building User-Mode Linux: some minutes");
-        peers::empty(&uml)?;
-        fs::create_dir_all(&uml).map_err(|error| at(&uml, error))?;
-        let config = uml.join("uml.config");
-        fs::write(&config, CONFIG).map_err(|error| at(&config, error))?;
-        execute(chroot(&KERNEL, "/host/uml").args(["sh", "-c", UML]))?;
-        fs::write(&stamp, recipe).map_err(|error| at(&stamp, error))?;
-    }
-    Ok(())
-}
 
-/// Builds the module for User-Mode Linux.
-pub(crate) fn module() -> Result<(), String> {
-    copy("guest")?;
-    execute(chroot(&KERNEL, "/host/guest").args(["sh", "-c", MODULE, "sh", "/host/uml"]))
+    /// Builds the module for it.
+    pub(crate) fn module(&self) -> Result<(), String> {
+        copy(self.sources)?;
+        let mut make = chroot(&KERNEL, &format!("/host/{}", self.sources));
+        execute(make.args(["sh", "-c", MODULE, "sh", &format!("/host/{}", self.place)]))
+    }
 }
 
 /// Which sources of the kernel there are.

@@ -3,5 +3,5 @@ set -e
 make --silent -C "$1" ARCH=um M="$PWD/kernel" modules
 release=$(ls "$1/root/lib/modules")
 mkdir -p "$1/root/lib/modules/$release/updates"
-cp kernel/pppol2tp.ko "$1/root/lib/modules/$release/updates"
+cp --remove-destination kernel/pppol2tp.ko "$1/root/lib/modules/$release/updates"
 depmod --basedir "$1/root" "$release"

@@ -3,7 +3,7 @@ set -e
 if ! test -f Makefile; then
     set -- /usr/src/linux-source-*.tar.xz
     tar --extract --file "$1" --strip-components 1 --no-same-owner \
-        --exclude 'linux-source-*/Documentation' --exclude 'linux-source-*/tools/testing'
+        --exclude 'linux-source-*/Documentation/*/*' --exclude 'linux-source-*/tools/testing'
 fi
 make --silent ARCH=um defconfig
 scripts/kconfig/merge_config.sh -m .config uml.config >/dev/null
