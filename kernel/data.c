@@ -261,7 +261,7 @@ static struct pppol2tp_tunnel *pppol2tp_twin(const struct sock *udp, u16 id)
 /* A datagram on a tunnel's UDP socket: 0 if it was ours, 1 if it is for the socket's owner. Under RCU, BH off. */
 int pppol2tp_encap_rcv(struct sock *udp, struct sk_buff *skb)
 {
-	struct pppol2tp_tunnel *tunnel = rcu_dereference_sk_user_data(udp);
+	struct pppol2tp_tunnel *tunnel = rcu_dereference_sk_user_data(udp), *twin;
 	struct pppol2tp_sock *ps;
 	u16 ids[2];
 
@@ -273,8 +273,7 @@ int pppol2tp_encap_rcv(struct sock *udp, struct sk_buff *skb)
 	    OL2TP_DATA)
 		goto up;
 	if (ids[0] != tunnel->id) {
-		struct pppol2tp_tunnel *twin = pppol2tp_twin(udp, ids[0]);
-
+		twin = pppol2tp_twin(udp, ids[0]);
 		if (!twin)
 			goto up;
 		tunnel = twin;

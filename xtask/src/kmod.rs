@@ -130,6 +130,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             kernel.module()?;
             let all = names.is_empty();
             kernel.test(&if all { tests.join(" ") } else { names.join(" ") }, threads)?;
+            // Where mistakes are looked for, nothing is fast.
             if all && !debug { load(&[]) } else { Ok(()) }
         }
         Some(What::Compare { args }) => compare(args),
