@@ -30,6 +30,11 @@ fn numbered(ns: u16) -> Vec<u8> {
 
 fn plain(_: &mut Path<Vec<u8>>) {}
 
+/// Has had number 0, 14 bytes long.
+fn begun(path: &mut Path<Vec<u8>>) {
+    path.datagram(0, &parse(&numbered(0)), &numbered(0));
+}
+
 /// Holds number 2, 14 bytes long.
 fn holding(path: &mut Path<Vec<u8>>) {
     path.receive.reorder_timeout = 1;
@@ -58,7 +63,9 @@ rows! { counts:
     seq_missing => (
         |path| path.receive.recv_seq = true, lcp(Form::default()),
         &[("rx_seq_discards", 1), ("rx_errors", 1), ("rx_seq_missing", 1)]);
-    seq_unexpected => (plain, numbered(1), &[("rx_seq_discards", 1), ("rx_errors", 1), ("rx_seq_unexpected", 1)]);
+    seq_unexpected => (
+        begun, numbered(2),
+        &[("rx_packets", 1), ("rx_bytes", 14), ("rx_seq_discards", 1), ("rx_errors", 1), ("rx_seq_unexpected", 1)]);
     seq_duplicate => (
         holding, numbered(2),
         &[("rx_packets", 1), ("rx_bytes", 14), ("rx_seq_discards", 1), ("rx_errors", 1), ("rx_seq_duplicate", 1)]);

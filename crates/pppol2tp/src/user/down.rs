@@ -9,6 +9,7 @@
 //!            runs of equal size ─► sendmmsg, a run a message (UDP GSO)
 //! ```
 
+use std::fmt::Display;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ const REST: Duration = Duration::from_micros(50);
 const PATIENCE: u16 = 100;
 /// How often a message is sent again: an error may be ICMP's word on an earlier one.
 const RETRIES: u32 = 2;
+/// What is said of a packet that is dropped for its contents.
+const MALFORMED: &str = "the interface's packet is no IP packet, or contradicts itself";
 /// Bytes of the PPP protocol field that we send.
 const PROTOCOL: usize = 2;
 /// Headers in front of a packet, without and with sequence numbers.
@@ -354,7 +357,7 @@ impl Down {
             4 => IPV4,
             6 => IPV6,
             _ => {
-                drop_frames(shared, Tx::Malformed, 1, &self.log);
+                drop_frames(shared, Tx::Malformed, 1, &self.log, MALFORMED);
                 return start;
             }
         };
@@ -403,7 +406,7 @@ impl Down {
         };
         shared.ns.store(session.tx.ns(), Relaxed);
         let Ok(frames) = frames else {
-            drop_frames(shared, Tx::Malformed, 1, &self.log);
+            drop_frames(shared, Tx::Malformed, 1, &self.log, MALFORMED);
             return start;
         };
         if shared.mask().has(DebugMask::DATA) {
@@ -428,7 +431,7 @@ impl Down {
                     entry.shared.add(Tx::Packets, frames);
                     entry.shared.add(Tx::Bytes, bytes);
                 }
-                Some(error) => drop_frames(&entry.shared, reason(error), frames, log),
+                Some(error) => drop_frames(&entry.shared, reason(error), frames, log, error),
             }
         };
         let count_run = |run: usize, error: Option<&io::Error>| {
@@ -571,8 +574,8 @@ fn debug_sent(log: &Log, session: &Session, count: usize, first: &[u8], ns: Opti
 
 /// Counts frames that were not sent.
 #[cold]
-fn drop_frames(session: &Session, reason: Tx, frames: u64, log: &Log) {
+fn drop_frames(session: &Session, reason: Tx, frames: u64, log: &Log, why: impl Display) {
     session.add(reason, frames);
     session.add(Tx::Errors, frames);
-    log.dropped(session, reason.name());
+    log.dropped(session, format_args!("{}: {why}", reason.name()));
 }

@@ -59,7 +59,7 @@ impl Log {
 
     /// Says that something was dropped, once a second at the most; the counters have the rest.
     #[cold]
-    pub(super) fn dropped(&self, object: impl fmt::Display, reason: &str) {
+    pub(super) fn dropped(&self, object: impl fmt::Display, reason: impl fmt::Display) {
         let drops = self.drops.fetch_add(1, Relaxed) + 1;
         let second = self.now() / SECOND;
         if self.drop_second.swap(second, Relaxed) != second {
