@@ -1,5 +1,5 @@
 //! `kmod_load OL2TP [ARGUMENTS]`: what gets through the module in `kernel/` and through the kernel's own driver, which
-//! are loaded in turn. Runs where both are, as `cargo xtask bench kmod` has it.
+//! are loaded in turn. Runs where both are, as `cargo xtask kmod compare` and `stock` have it.
 //!
 //! ```text
 //!   left: ppp0 ── driver ══ UDP, veth ══ driver ── ppp0 :right
