@@ -61,6 +61,7 @@ impl Runs {
     }
 
     /// Appends frames. Their socket takes `max` a message.
+    #[inline]
     pub(super) fn push(&mut self, frames: Frames, max: u16) {
         let Frames { tunnel, session, mut start, mut count, size, last } = frames;
         let max = usize::from(max);
