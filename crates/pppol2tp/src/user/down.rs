@@ -303,7 +303,10 @@ impl Down {
 
     /// The same for packets that are thought to be small: many a system call, and each copied.
     fn read_many(&mut self, slot: u32, mut reads: Reads, wanted: usize, end: &mut usize) -> (usize, bool) {
-        let Some(source) = at(&mut self.sources, slot) else { return (0, false) };
+        let Some(source) = at(&mut self.sources, slot) else {
+            self.reads = Some(reads);
+            return (0, false);
+        };
         let vnet = if source.shared.vnet { vnet::LEN } else { 0 };
         let (caught, able) = reads.read(&source.shared.tun, wanted);
         let mut count = 0;
