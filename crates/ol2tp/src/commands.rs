@@ -49,6 +49,7 @@ pub fn run_static(args: &StaticArgs) -> Result<()> {
         interface: args.interface.clone(),
         addresses,
         mtu: args.mtu,
+        peer_fast: args.peer_fast,
         options: Options {
             send_seq: args.send_seq,
             recv_seq: args.recv_seq,

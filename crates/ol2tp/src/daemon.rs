@@ -13,7 +13,7 @@ use ol2tpd::privileges;
 use ol2tpd::serve::Control;
 use pppol2tp::Driver;
 use pppol2tp::linux::LinuxDriver;
-use pppol2tp::user::{Config, Mode, UserDriver};
+use pppol2tp::user::{Config, Fast, FastPath, Mode, UserDriver};
 use tracing::{info, warn};
 
 use crate::args::EndArgs;
@@ -67,10 +67,16 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     }
     let control = control(end.socket.as_ref().or(settings.control_socket.as_ref()), end.controlled)?;
     let advertiser = advertiser(settings)?;
+    let fast = fast_path(wanted, end.fast.unwrap_or(settings.fast))?;
     drop_privileges(settings.runs_programs())?;
     let (driver, why) = driver(
         wanted,
-        Config { mode: end.mode, debug_rate: DEBUG_RATE, shards: end.shards.unwrap_or(settings.shards) },
+        Config {
+            mode: end.mode,
+            debug_rate: DEBUG_RATE,
+            shards: end.shards.unwrap_or(settings.shards),
+            fast,
+        },
     )?;
     let why = forced.unwrap_or(why);
     if let Some(user) = not_user.filter(|_| driver.name() == "user") {
@@ -93,9 +99,10 @@ pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn D
         can::make_interfaces()?;
     }
     let control = control(end.socket.as_ref(), end.controlled)?;
+    let fast = fast_path(wanted, end.fast.unwrap_or_default())?;
     drop_privileges(false)?;
     let (driver, why) =
-        driver(wanted, Config { mode: end.mode, debug_rate, shards: end.shards.unwrap_or(1) })?;
+        driver(wanted, Config { mode: end.mode, debug_rate, shards: end.shards.unwrap_or(1), fast })?;
     let chosen = Notice::Driver { name: driver.name().into(), why: why.clone() };
     match wanted {
         DriverKind::Auto => tell(&chosen, false),
@@ -116,6 +123,17 @@ fn advertiser(settings: &Settings) -> Result<Option<Advertiser>> {
         }
         opened => Ok(Some(opened?)),
     }
+}
+
+/// For how many sessions the fast path has room.
+const FAST_SESSIONS: u32 = 4096;
+
+/// Loads the fast path, which takes more privileges than are kept.
+fn fast_path(driver: DriverKind, wanted: Fast) -> Result<FastPath> {
+    if driver == DriverKind::Linux {
+        return Ok(FastPath::default());
+    }
+    FastPath::open(wanted, FAST_SESSIONS).map_err(|error| Failure::cannot(format!("fast = \"on\": {error}")))
 }
 
 /// The driver's threads shall have no more of them than this one, which starts them.
@@ -141,7 +159,7 @@ fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {
 
 /// A driver, and why it is that one.
 fn driver(kind: DriverKind, config: Config) -> Result<(Arc<dyn Driver>, String)> {
-    let Config { mode, debug_rate, shards } = config;
+    let Config { mode, debug_rate, shards, .. } = config;
     let chosen = match kind {
         DriverKind::Auto => pppol2tp::auto(config),
         DriverKind::Linux => {

@@ -9,7 +9,7 @@
 //! The bounding set is cut to these too, so that no program started from here has more, not even as
 //! root. Where no scripts are run, `no_new_privs` is set besides; a script may need a program that is
 //! set-user-id (`sendmail`). Scripts of a daemon that is not root get what is kept as ambient
-//! capabilities. Raw sockets are opened before all this.
+//! capabilities. Raw sockets are opened, and the programs of the fast path loaded, before all this.
 //!
 //! pppd can do with these: its secrets, its database and its locks are root's own files.
 //!

@@ -29,6 +29,8 @@ pub struct StaticConfig {
     pub addresses: Vec<(IpAddr, IpAddr)>,
     /// An upper bound for the interface's MTU in bytes.
     pub mtu: Option<u16>,
+    /// Whether the peer's driver has a fast path.
+    pub peer_fast: bool,
     /// The session's options.
     pub options: Options,
 }
@@ -65,6 +67,9 @@ pub fn open(driver: &dyn Driver, config: &StaticConfig) -> Result<Sockets> {
             accept_zero_id: false,
         })
         .doing(|| format!("tunnel {}:{}", ids.tunnel_id, ids.peer_tunnel_id))?;
+    if config.peer_fast {
+        tunnel.peer_has_fast_path();
+    }
     // A session inherits the tunnel's mask when it is connected.
     tunnel
         .set(SocketOption::Debug, options.debug.0.cast_signed())

@@ -71,6 +71,14 @@ pub trait Driver: Send + Sync {
     /// was asked of the driver before, frames to send included, has been done then.
     fn snapshot(&self) -> Snapshot;
 
+    /// Whether sessions may have a fast path inside the kernel, by programs that the driver brings along. A peer should know:
+    /// [`TunnelSocket::peer_has_fast_path`].
+    ///
+    /// Errors: why not.
+    fn fast(&self) -> std::result::Result<(), String> {
+        Err("this driver has none".into())
+    }
+
     /// The interfaces of sessions whose PPP another program does, through a copy of their
     /// [descriptor](SessionSocket::descriptor): by local tunnel and session id.
     fn foreign_interfaces(&self) -> BTreeMap<(u16, u16), String> {
@@ -125,6 +133,10 @@ pub trait TunnelSocket: Send + Sync {
     fn is_alive(&self) -> bool;
     /// Ends the tunnel and its sessions while its UDP socket goes on.
     fn delete(self: Box<Self>);
+
+    /// The peer's driver has a [fast path](Driver::fast): over a virtual link to it (a veth pair, say) packets may go with unfinished checksums,
+    /// and super-packets whole.
+    fn peer_has_fast_path(&self) {}
 }
 
 /// A session socket.
@@ -413,6 +425,8 @@ pub struct SessionInfo {
     pub ns: u16,
     /// The unit's interface.
     pub interface: Option<String>,
+    /// Whether the kernel moves its frames by itself: `None` where the driver has no such thing. Errors: why not, or not all of them.
+    pub fast: Option<std::result::Result<(), String>>,
     /// Its counters.
     pub stats: Stats,
 }

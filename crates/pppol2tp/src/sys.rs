@@ -15,8 +15,10 @@ use std::ptr;
 use libc::{c_int, c_void};
 use socket2::SockAddr;
 
+mod bpf;
 mod ring;
 
+pub(crate) use bpf::{Shared, Value};
 pub(crate) use ring::{MANY, Ring};
 
 /// Bytes of one receive buffer: more than any UDP payload.

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ol2tpd::config::DriverKind;
 use ol2tpd::control::What;
 use pppol2tp::DebugMask;
-use pppol2tp::user::Mode;
+use pppol2tp::user::{Fast, Mode};
 
 mod client;
 mod serve;
@@ -18,7 +18,7 @@ pub use client::{ConnectArgs, DisconnectArgs, EventsArgs};
 pub use serve::ServeArgs;
 pub use value::{Assignment, Ids, Rate};
 
-use value::{debug_mask, driver, duration, mode, seconds, shards};
+use value::{debug_mask, driver, duration, fast, mode, seconds, shards};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -128,6 +128,9 @@ pub struct StaticArgs {
     /// Act as LNS: decide whether sequence numbers are used (a LAC follows)
     #[arg(long)]
     pub lns: bool,
+    /// The peer's driver has a fast path (`ol2tp` with --fast), which matters where the link to it is virtual
+    #[arg(long)]
+    pub peer_fast: bool,
     /// How long a gap in the sequence numbers is waited for; 0: no reordering
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
     pub reorder_timeout: Duration,
@@ -151,6 +154,9 @@ pub struct EndArgs {
     /// Pairs of threads, over which the tunnels are spread by the peer's address: 1 to 64 [default: 1]
     #[arg(long, value_name = "N", value_parser = shards)]
     pub shards: Option<usize>,
+    /// Whether the kernel moves the frames of plain sessions by itself, by programs in eBPF: auto, on, off [default: auto]
+    #[arg(long, value_name = "NAME", value_parser = fast)]
+    pub fast: Option<Fast>,
     /// Which driver moves the frames: user, linux (the kernel's), auto (the kernel's where it works) [default: user]
     #[arg(long, value_name = "NAME", value_parser = driver)]
     pub driver: Option<DriverKind>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ol2tpd::config::DriverKind;
 use pppol2tp::DebugMask;
-use pppol2tp::user::{MAX_SHARDS, Mode};
+use pppol2tp::user::{Fast, MAX_SHARDS, Mode};
 
 /// Two ids: this end's and the peer's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,6 +130,11 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 pub(super) fn driver(text: &str) -> Result<DriverKind, String> {
     let found = DriverKind::NAMES.into_iter().find(|(name, _)| *name == text);
     found.map(|(_, kind)| kind).ok_or_else(|| "it is none of auto, linux, user".into())
+}
+
+pub(super) fn fast(text: &str) -> Result<Fast, String> {
+    let found = Fast::NAMES.into_iter().find(|(name, _)| *name == text);
+    found.map(|(_, fast)| fast).ok_or_else(|| "it is none of auto, on, off".into())
 }
 
 pub(super) fn shards(text: &str) -> Result<usize, String> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::unistd;
 use ppp::Secret;
 use pppol2tp::Prefix;
-use pppol2tp::user::MAX_SHARDS;
+use pppol2tp::user::{Fast, MAX_SHARDS};
 
 use super::document::{Node, Value};
 use super::net::Range;
@@ -31,6 +31,7 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
     let host_name = root.get("host-name", value::name).unwrap_or_else(system_name);
     let driver = root.get("driver", value::choice(&DriverKind::NAMES)).unwrap_or_default();
     let shards = root.get("shards", value::number(1..=MAX_SHARDS)).unwrap_or(1);
+    let fast = root.get("fast", value::choice(&Fast::NAMES)).unwrap_or_default();
     let listen = listen(&root);
     let control = root.table("control", "[control]");
     let control_socket = control.get("socket", value::text).map(|path| root.reader.path(&path));
@@ -84,6 +85,7 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
         host_name: host_name.into(),
         driver,
         shards,
+        fast,
         listen: if listen.is_empty() && !peers.is_empty() { everywhere() } else { listen },
         control_socket,
         limits,

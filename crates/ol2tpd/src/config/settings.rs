@@ -10,6 +10,7 @@ use l2tp_control::config::PeerRule;
 pub use l2tp_control::config::{Limits, Network, Policy};
 use ppp::Secret;
 use pppol2tp::Prefix;
+use pppol2tp::user::Fast;
 
 use super::Range;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub driver: DriverKind,
     /// How many pairs of threads the driver in user space has.
     pub shards: usize,
+    /// Whether it uses its fast path.
+    pub fast: Fast,
     /// Where peers reach us. Port 0 is any free port.
     pub listen: Vec<SocketAddr>,
     /// Where the control API is; `None`: [`crate::control::default_path`].

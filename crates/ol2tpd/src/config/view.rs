@@ -6,6 +6,8 @@ use std::time::Duration;
 use l2tp_control::wire::Leniencies;
 use serde_json::{Map, Value, json};
 
+use pppol2tp::user::Fast;
+
 use super::peers::{DNS_MODES, PROXY_POLICIES};
 use super::settings::{
     Dial, DriverKind, InterfaceChoice, Limits, Policy, Pppd, PppdLogins, Profile, Settings, User,
@@ -53,6 +55,7 @@ impl Settings {
             ("host-name", value(&*self.host_name)),
             ("driver", value(name_of(&DriverKind::NAMES, &self.driver))),
             ("shards", value(self.shards)),
+            ("fast", value(name_of(&Fast::NAMES, &self.fast))),
         ];
         let mut views = vec![View { table: TableName::Root, keys: root }];
         for address in &self.listen {

@@ -293,7 +293,7 @@ impl<'a> Reactor<'a> {
         let mut timers = Timers::new();
         let mut rng = system_rng()?;
         let mut reactor = Self {
-            endpoint: Endpoint::new(control_config(&settings), seed(&mut rng)),
+            endpoint: Endpoint::new(control_config(&settings, &*driver), seed(&mut rng)),
             dials: Dials::new(&settings, &mut timers, resolved_in),
             pools: Pools::new(&settings),
             aaa: Box::new(Local::new(&settings.users, seed(&mut rng))),
@@ -532,12 +532,16 @@ impl<'a> Reactor<'a> {
     }
 }
 
+/// The Vendor Name of one whose driver has a fast path.
+const FAST_VENDOR: &str = "ol2tp with fast path";
+
 /// What the control protocol is told.
-fn control_config(settings: &Settings) -> l2tp_control::config::Config {
+fn control_config(settings: &Settings, driver: &dyn Driver) -> l2tp_control::config::Config {
     l2tp_control::config::Config {
         host_name: settings.host_name.clone(),
         peers: settings.peers.iter().map(Peer::rule).collect(),
         limits: settings.limits,
+        vendor_name: if driver.fast().is_ok() { FAST_VENDOR } else { "ol2tp" }.into(),
         ..l2tp_control::config::Config::default()
     }
 }

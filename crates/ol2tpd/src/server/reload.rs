@@ -31,7 +31,7 @@ impl Reactor<'_> {
 
     /// New settings: what is up stays up, what comes follows them.
     fn adopt(&mut self, settings: Settings) {
-        *self.endpoint.config_mut() = control_config(&settings);
+        *self.endpoint.config_mut() = control_config(&settings, &*self.driver);
         self.pools.reload(&settings);
         self.aaa.reload(&settings);
         self.scripts.set(settings.hooks.clone());

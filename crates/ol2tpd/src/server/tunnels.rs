@@ -8,10 +8,10 @@ use l2tp_data::id::{SessionId, TunnelId};
 use pppol2tp::{TunnelConfig, TunnelSocket};
 use tracing::{debug, warn};
 
-use super::Reactor;
 use super::ending::Ending;
 use super::key::Key;
 use super::sessions::NO_DATA_PATH;
+use super::{FAST_VENDOR, Reactor};
 use crate::config::{InterfaceChoice, Profile};
 use crate::notice::Notice;
 
@@ -117,7 +117,12 @@ impl Reactor<'_> {
             None => Err("its UDP socket has gone".into()),
         };
         let socket = match made {
-            Ok(socket) => Some(socket),
+            Ok(socket) => {
+                if peer.vendor_name == FAST_VENDOR.as_bytes() {
+                    socket.peer_has_fast_path();
+                }
+                Some(socket)
+            }
             Err(why) => {
                 warn!("tunnel {}: {why}", tunnel.get());
                 let words = "the data path cannot be set up";

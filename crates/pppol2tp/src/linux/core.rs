@@ -207,6 +207,7 @@ fn info(session: &Session, told: &BTreeMap<(u16, u16), Told>, netlink: &Netlink)
     let mtu = mtu.unwrap_or_else(|| session.tunnel.mtu());
     let mru = unit.as_ref().map_or(u16::MAX, |unit| unit.mru.load(Relaxed));
     SessionInfo {
+        fast: None,
         ids: session.ids(),
         peer: session.tunnel.peer,
         bound: unit.is_some() || foreign.is_some(),

@@ -3,7 +3,7 @@
 //! The registry is locked by callers only; the data threads never touch it, so a caller may hold it
 //! while it waits for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +14,14 @@ use l2tp_data::proc::bucket;
 use l2tp_data::stats::Stats;
 
 use super::down::Down;
+use super::fast::{self, FastPath, Programs};
 use super::log::Log;
 use super::state::{Counter, Interface, Session, Tunnel, Udp, UdpCounters, lock};
 use super::up::Up;
 use super::worker::{self, Mailbox};
 use super::{Config, MAX_SHARDS, Mode};
 use crate::connect;
-use crate::netlink::Netlink;
+use crate::netlink::{Netlink, Notice};
 use crate::{DebugMask, Errno, Error, Result, SessionInfo, Snapshot, SocketInfo, TunnelInfo};
 
 /// A driver's threads and what they work on.
@@ -29,6 +30,7 @@ pub(super) struct Core {
     pub(super) log: Arc<Log>,
     pub(super) netlink: Arc<Netlink>,
     pub(super) shards: Vec<Arc<Shard>>,
+    pub(super) fast: FastPath,
     registry: Mutex<Registry>,
 }
 
@@ -46,17 +48,19 @@ impl Shard {
         mode: Mode,
         log: &Arc<Log>,
         netlink: &Arc<Netlink>,
+        programs: Option<&Arc<Programs>>,
     ) -> io::Result<Self> {
         let name = |way| if of == 1 { format!("ol2tp-{way}") } else { format!("ol2tp-{way}-{number}") };
         let (up_log, up_netlink, down_log) = (log.clone(), netlink.clone(), log.clone());
+        let (up_programs, down_programs) = (programs.cloned(), programs.cloned());
         let up = worker::start(
             &name("up"),
-            move |epoll| Up::new(epoll, mode, up_log, up_netlink),
+            move |epoll| Up::new(epoll, mode, up_log, up_netlink, up_programs),
             |up: Up, commands| up.run(&commands),
         )?;
         let down = worker::start(
             &name("down"),
-            move |epoll| Down::new(epoll, mode, down_log),
+            move |epoll| Down::new(epoll, mode, down_log, down_programs),
             |down: Down, commands| down.run(&commands),
         )?;
         Ok(Self { up, down })
@@ -128,21 +132,93 @@ impl connect::Known for Known {
 impl Core {
     pub(super) fn start(config: Config) -> Result<Self> {
         let system = |error| Error::system("starting the driver", &error);
-        let Config { mode, debug_rate, shards: count } = config;
+        let Config { mode, debug_rate, shards: count, fast } = config;
         if !(1..=MAX_SHARDS).contains(&count) {
             let message = format!("the driver has 1 to {MAX_SHARDS} shards, not {count}");
             return Err(Error::new(Errno::Inval, message));
         }
         let log = Arc::new(Log::new(debug_rate));
         let netlink = Arc::new(Netlink::open().map_err(system)?);
-        let start = |number| Shard::start(number, count, mode, &log, &netlink).map(Arc::new);
+        let ways = fast.programs().ok();
+        let start = |number| Shard::start(number, count, mode, &log, &netlink, ways).map(Arc::new);
         let shards: Vec<_> = (0..count).map(start).collect::<io::Result<_>>().map_err(system)?;
         for shard in &shards {
             let others = shards.iter().filter(|other| !Arc::ptr_eq(other, shard));
             let others: Vec<Weak<_>> = others.map(Arc::downgrade).collect();
             shard.up.leave(move |up| up.set_others(others))?;
         }
-        Ok(Self { mode, log, netlink, shards, registry: Mutex::default() })
+        Ok(Self { mode, log, netlink, shards, fast, registry: Mutex::default() })
+    }
+
+    /// Tells the fast path what a session is like now.
+    pub(super) fn refresh(&self, session: &Session) {
+        if self.fast.programs().is_err() {
+            return;
+        }
+        let unit = lock(&session.unit).clone();
+        // Programs know nothing of one that is bound to nothing.
+        let Some(unit) = unit else { return };
+        let wanted = || {
+            let way = lock(&session.tunnel.way).get_or_insert_with(|| self.way(&session.tunnel)).clone()?;
+            fast::entry(session, &unit, &way)
+        };
+        session.fast.set(fast::ids(session), wanted());
+    }
+
+    /// How the fast path reaches a tunnel's peer.
+    fn way(&self, tunnel: &Tunnel) -> std::result::Result<fast::Path, fast::Why> {
+        if !self.fast.programs().is_ok_and(|programs| programs.has_tunnel(tunnel.slot)) {
+            return Err("there are as many tunnels as the fast path has room for".into());
+        }
+        let udp = tunnel.udp(tunnel.shard).ok_or("its UDP socket is closed")?;
+        fast::path(&self.netlink, tunnel, &udp)
+    }
+
+    /// Looks again at tunnels of which something has been told, and at those whose way to the peer may be another one now.
+    pub(super) fn look_again(&self, told: &BTreeSet<u16>, changes: &[Notice], all: bool) {
+        let Ok(programs) = self.fast.programs() else { return };
+        let ours = |index: &u32| programs.is_outer(*index);
+        let relevant: Vec<_> = changes
+            .iter()
+            .filter(|notice| !matches!(notice, Notice::Interface(index) if !ours(index)))
+            .collect();
+        if relevant.is_empty() && told.is_empty() && !all {
+            return;
+        }
+        let concerns = |tunnel: &Tunnel| {
+            relevant.iter().any(|notice| match notice {
+                Notice::Route(route) => route.destination.contains(tunnel.peer.ip()),
+                Notice::Interface(_) | Notice::Lost => true,
+            })
+        };
+        let looked_at = |tunnel: &Tunnel| all || told.contains(&tunnel.id) || concerns(tunnel);
+        let tunnels: Vec<_> = {
+            let registry = self.registry();
+            let tunnels = registry.tunnels.values().map(|known| &known.tunnel);
+            tunnels.filter(|tunnel| looked_at(tunnel)).cloned().collect()
+        };
+        for tunnel in tunnels {
+            let before = lock(&tunnel.way).clone();
+            let now = before.as_ref().map(|_| self.way(&tunnel));
+            if now != before || told.contains(&tunnel.id) {
+                *lock(&tunnel.way) = now;
+                self.refresh_tunnel(&tunnel);
+            }
+        }
+    }
+
+    /// The same for all sessions of a tunnel.
+    pub(super) fn refresh_tunnel(&self, tunnel: &Arc<Tunnel>) {
+        if self.fast.programs().is_err() {
+            return;
+        }
+        let sessions: Vec<_> = match self.registry().tunnels.get(&tunnel.id) {
+            Some(known) if Arc::ptr_eq(&known.tunnel, tunnel) => {
+                known.sessions.values().map(|(_, session)| session.clone()).collect()
+            }
+            _ => return,
+        };
+        sessions.iter().for_each(|session| self.refresh(session));
     }
 
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -257,6 +333,7 @@ impl Core {
                 registry.session_slots.put(slot);
             }
             self.control(session.mask(), &*session, "closing session");
+            session.fast.stop();
             session.inbox.close();
             if let Some(unit) = &*lock(&session.unit) {
                 unit.close();
@@ -354,6 +431,10 @@ fn session_info(session: &Session) -> SessionInfo {
         mru: if mru == u16::MAX { mtu } else { mru },
         nr: session.nr.load(Relaxed),
         ns: session.ns.load(Relaxed),
+        fast: Some(match &unit {
+            None => Err("it is bound to no interface".into()),
+            Some(_) => session.fast.why().map_or(Ok(()), Err),
+        }),
         interface: unit.map(|unit| unit.interface.name.clone()),
         stats: session.stats(),
     }

@@ -145,6 +145,28 @@ impl Writer<'_> {
         self.write(arena, interface.slot, session, 1, &parts[usize::from(!interface.vnet)..]);
     }
 
+    /// Writes a super-packet that came as one.
+    pub(super) fn write_super(
+        &mut self,
+        arena: &[u8],
+        interface: &Interface,
+        session: u32,
+        header: vnet::Header,
+        packet: &[u8],
+    ) {
+        if interface.vnet {
+            self.write(
+                arena,
+                interface.slot,
+                session,
+                1,
+                &[IoSlice::new(&header.to_bytes()), IoSlice::new(packet)],
+            );
+        } else {
+            self.refused(session, 1, &Errno::EOPNOTSUPP.into());
+        }
+    }
+
     /// Writes what waits.
     #[inline]
     pub(super) fn submit(&mut self, arena: &[u8]) {

@@ -26,6 +26,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Mode;
+use super::fast::{Doing, Programs};
 use super::log::{Dump, Log};
 use super::mss;
 use super::reads::Reads;
@@ -44,6 +45,8 @@ const PACKETS: usize = MAX_FRAMES as usize;
 const BYTES: usize = 256 * 1024;
 /// What a batch may need beyond [`BYTES`]: the last super-packet and the headers of its segments.
 const SLACK: usize = 320 * 1024;
+/// How often an interface is looked at in one go to see that there is nothing more.
+const LOOKS: usize = 4;
 /// A batch of at least so many packets,
 const BUSY: usize = 2;
 /// of at most so many bytes each, which ended for want of more, lets the thread rest
@@ -96,14 +99,19 @@ pub(super) struct Down {
     sessions: Vec<Option<TxSession>>,
     arena: Box<[u8]>,
     reads: Option<Reads>,
+    /// The fast path, and the flows of an interface whose next packets it leaves to us for the sake of order.
+    programs: Option<Arc<Programs>>,
+    doing: Doing,
     runs: Runs,
     sender: SendBatch,
 }
 
 impl Down {
-    pub(super) fn new(epoll: Epoll, mode: Mode, log: Arc<Log>) -> Self {
+    pub(super) fn new(epoll: Epoll, mode: Mode, log: Arc<Log>, programs: Option<Arc<Programs>>) -> Self {
         Self {
             epoll,
+            programs,
+            doing: Doing::default(),
             log,
             packets: if mode.batch { PACKETS } else { 1 },
             sources: Vec::new(),
@@ -133,7 +141,7 @@ impl Down {
                         return;
                     }
                 } else if event.events().contains(EpollFlags::EPOLLIN) {
-                    rest &= self.drain(event.data() as u32);
+                    rest &= self.drain_all(event.data() as u32);
                 } else if self.is_lost(event.data() as u32) {
                     self.lost(event.data() as u32);
                 }
@@ -261,6 +269,26 @@ impl Down {
         self.send();
     }
 
+    /// Reads a batch of an interface's packets and sends them, and looks whether there is more where the fast path waits
+    /// to hear that there is none. Returns whether to rest before the next, as far as this interface goes.
+    fn drain_all(&mut self, slot: u32) -> bool {
+        self.doing.clear();
+        let rest = self.drain(slot);
+        let Some(programs) = self.programs.clone().filter(|_| !self.doing.is_empty()) else { return rest };
+        for _ in 0..LOOKS {
+            self.doing.look(|flow| programs.flow_way(flow));
+            let mut end = 0;
+            let (count, _) = self.read_one(slot, &mut end);
+            if count == 0 {
+                self.doing.settle(|flow| programs.flow_way(flow));
+                return rest;
+            }
+            self.send();
+            self.drain(slot);
+        }
+        false
+    }
+
     /// Reads a batch of an interface's packets and sends them. Returns whether to rest before the next,
     /// as far as this interface goes.
     fn drain(&mut self, slot: u32) -> bool {
@@ -356,6 +384,9 @@ impl Down {
         };
         let Some(session) = session.and_then(|session| at(&mut self.sessions, session)) else { return start };
         let shared = &*session.shared;
+        if let Some(programs) = self.programs.as_ref().filter(|_| shared.fast.on()) {
+            programs.met_flow(&mut self.doing, packet);
+        }
         let protocol = match packet[0] >> 4 {
             4 => IPV4,
             6 => IPV6,

@@ -10,6 +10,8 @@
 //! | `deliver` | where `up` leaves what it has received |
 //! | `coalesce`, `split`, `runs`, `checksum`, `vnet` | super-packets, as pure functions |
 //! | `mss` | the segment size that TCP announces, a pure function |
+//! | `fast` | what the kernel moves by itself, by programs in eBPF |
+//! | `unfinished` | what a peer's fast path leaves to be done, a pure function
 //! | `select` | which shard has a peer's tunnels, and the sockets of an address |
 //! | `state`, `queue`, `passed`, `table`, `worker`, `log` | what they share |
 
@@ -23,6 +25,7 @@ mod coalesce;
 mod core;
 mod deliver;
 mod down;
+mod fast;
 #[doc(hidden)]
 pub mod fuzzing;
 mod log;
@@ -41,11 +44,13 @@ mod state;
 mod table;
 pub(crate) mod tunnel;
 pub(crate) mod udp;
+mod unfinished;
 mod unit;
 mod up;
 mod vnet;
 mod worker;
 
+pub use fast::{Fast, FastPath};
 pub use mode::Mode;
 pub use pppox::PppoxSocket;
 
@@ -59,6 +64,8 @@ pub struct Config {
     /// How many pairs of threads, 1 to [`MAX_SHARDS`]. All tunnels of a peer's address are in one of them, and a shared
     /// interface is read by one.
     pub shards: usize,
+    /// How the kernel moves the frames of plain sessions by itself.
+    pub fast: FastPath,
 }
 
 /// As many pairs of threads a driver has at the most.
@@ -66,7 +73,7 @@ pub const MAX_SHARDS: usize = 64;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { mode: Mode::OFFLOAD, debug_rate: Some(500), shards: 1 }
+        Self { mode: Mode::OFFLOAD, debug_rate: Some(500), shards: 1, fast: FastPath::default() }
     }
 }
 
@@ -84,7 +91,20 @@ impl UserDriver {
     ///
     /// Errors: [`Errno::Inval`](crate::Errno::Inval) if there cannot be so many shards.
     pub fn new(config: Config) -> Result<Self> {
-        Ok(Self { core: Arc::new(core::Core::start(config)?) })
+        let core = Arc::new(core::Core::start(config)?);
+        if let Ok(programs) = core.fast.programs() {
+            let watched = programs.watch(Arc::downgrade(&core));
+            watched.map_err(|error| crate::Error::system("watching for changes of routes", &error))?;
+        }
+        Ok(Self { core })
+    }
+}
+
+impl Drop for core::Core {
+    fn drop(&mut self) {
+        if let Ok(programs) = self.fast.programs() {
+            programs.end();
+        }
     }
 }
 
@@ -106,6 +126,10 @@ impl Driver for UserDriver {
 
     fn shared_interface(&self, config: SharedConfig) -> Result<Box<dyn SharedInterface>> {
         Ok(Box::new(unit::Shared::make(self.core.clone(), &config)?))
+    }
+
+    fn fast(&self) -> std::result::Result<(), String> {
+        self.core.fast.programs().map(drop).map_err(str::to_owned)
     }
 
     fn snapshot(&self) -> Snapshot {

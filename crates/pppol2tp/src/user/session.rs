@@ -10,6 +10,7 @@ use l2tp_data::session::{SendSeq, Transmit};
 use l2tp_data::stats::Stats;
 
 use super::core::Core;
+use super::fast::Place;
 use super::queue::Inbox;
 use super::state::{Options, Session, lock};
 use super::unit;
@@ -32,6 +33,7 @@ impl Socket {
         let (known, peer_tunnel_id) = connect::session(&registry.tunnels, &ids)?;
         let tunnel = known.tunnel.clone();
         let udp = tunnel.udp(tunnel.shard).ok_or(Errno::BadF)?;
+        let peer_id_was = tunnel.peer_id.load(Relaxed);
         core.learn_peer_id(&tunnel, peer_tunnel_id)?;
         let session = Arc::new(Session {
             slot: registry.session_slots.get(),
@@ -50,6 +52,7 @@ impl Socket {
             told: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             unit: Mutex::default(),
+            fast: Place::new(core.fast.programs().ok().cloned()),
             bound: AtomicBool::new(false),
             alive: AtomicBool::new(true),
             tunnel,
@@ -64,6 +67,9 @@ impl Socket {
             known.sessions.insert(ids.session_id, (born, session.clone()));
         }
         drop(registry);
+        if peer_id_was != peer_tunnel_id {
+            core.refresh_tunnel(&session.tunnel);
+        }
         core.control(session.mask(), &*session, "created");
         Ok(Self { core, session })
     }
@@ -171,6 +177,7 @@ impl SessionSocket for Socket {
                 }
             }
         }
+        self.core.refresh(session);
         self.core.control(session.mask(), &**session, format_args!("set {option:?}={value}"));
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use l2tp_data::session::SendSeq;
 use l2tp_data::stats::{Count, Rx, Stats, Tx};
 
+use super::fast::{Path, Place, Why};
 use super::log::Log;
 use super::passed::PassedQueue;
 use super::queue::Inbox;
@@ -113,6 +114,10 @@ pub(super) struct Tunnel {
     pub(super) debug: AtomicU32,
     pub(super) rx_foreign: Counter,
     pub(super) accept_zero_id: bool,
+    /// The peer takes unfinished checksums and super-packets over a virtual link.
+    pub(super) peer_fast: AtomicBool,
+    /// How the fast path reaches the peer, once that was looked for, or why it cannot.
+    pub(super) way: Mutex<Option<Result<Path, Why>>>,
     pub(super) path_mtu: AtomicU16,
     /// Open management sockets.
     pub(super) management: AtomicUsize,
@@ -208,6 +213,8 @@ pub(super) struct Session {
     /// Its own owner has closed it: nobody wants to hear of it.
     pub(super) closed: AtomicBool,
     pub(super) unit: Mutex<Option<Arc<UnitState>>>,
+    /// Where its frames go fast, if they do.
+    pub(super) fast: Place,
     /// A unit is bound, or is being bound.
     pub(super) bound: AtomicBool,
     pub(super) alive: AtomicBool,
@@ -224,7 +231,10 @@ impl Session {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        Stats { rx: self.rx.each_ref().map(Counter::get), tx: self.tx.each_ref().map(Counter::get) }
+        let (rx, tx) = (self.rx.each_ref().map(Counter::get), self.tx.each_ref().map(Counter::get));
+        let mut stats = Stats { rx, tx };
+        self.fast.add_to(&mut stats);
+        stats
     }
 }
 

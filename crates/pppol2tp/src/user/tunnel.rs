@@ -43,6 +43,7 @@ impl Socket {
             core.learn_peer_id(&tunnel, peer_id)?;
             tunnel.management.fetch_add(1, Relaxed);
             drop(registry);
+            core.refresh_tunnel(&tunnel);
             core.control(tunnel.mask(), &tunnel, "management socket created");
             return Ok(Self { core, tunnel });
         }
@@ -65,12 +66,17 @@ impl Socket {
             debug: AtomicU32::new(0),
             rx_foreign: Counter::default(),
             accept_zero_id: config.accept_zero_id,
+            peer_fast: AtomicBool::new(false),
+            way: Mutex::default(),
             path_mtu: AtomicU16::new(1500),
             management: AtomicUsize::new(1),
             past: Mutex::default(),
             alive: AtomicBool::new(true),
         });
         tunnel.learn_path_mtu();
+        if let Ok(programs) = core.fast.programs() {
+            programs.add_tunnel(tunnel.slot);
+        }
         let added = tunnel.clone();
         core.shards[tunnel.shard].up.leave(move |up| up.add_tunnel(added))?;
         let known = Known { tunnel: tunnel.clone(), born: registry.birth(), sessions: Default::default() };
@@ -96,6 +102,7 @@ impl TunnelSocket for Socket {
         self.alive()?;
         rules::check(Target::Management, option, value)?;
         self.tunnel.debug.store(value as u32, Relaxed);
+        self.core.refresh_tunnel(&self.tunnel);
         self.core.gather_masks(self.tunnel.udp_slot);
         self.core.control(self.tunnel.mask(), &*self.tunnel, format_args!("set debug={value:#x}"));
         Ok(())
@@ -131,6 +138,11 @@ impl TunnelSocket for Socket {
 
     fn delete(self: Box<Self>) {
         self.core.end_tunnel(&self.tunnel);
+    }
+
+    fn peer_has_fast_path(&self) {
+        self.tunnel.peer_fast.store(true, Relaxed);
+        self.core.refresh_tunnel(&self.tunnel);
     }
 }
 

@@ -114,6 +114,9 @@ fn start(core: &Core, interface: &Arc<Interface>, unrouted: Arc<Counter>) -> Res
 
 /// Takes an interface from the threads. Its last owner's drop removes it from the system.
 fn stop(core: &Core, interface: &Interface) {
+    if let Ok(programs) = core.fast.programs() {
+        programs.forget_interface(interface.index);
+    }
     let slot = interface.slot;
     let remove = |shard: &Arc<Shard>| shard.up.call(move |threads| threads.remove_interface(slot));
     let up = writers(core, interface).iter().map(remove).fold(Ok(()), Result::and);
@@ -189,6 +192,7 @@ impl Bound {
         let (ours, unit) = (session.clone(), state.clone());
         core.shards[session.tunnel.shard].up.leave(move |threads| threads.bind(&ours, unit))?;
         *lock(&session.unit) = Some(state.clone());
+        core.refresh(session);
         core.control(session.mask(), &**session, format_args!("bound to {}", state.interface.name));
         // They may have ended meanwhile, and have told those units that they knew of.
         if !state.interface.alive.load(Relaxed) {
@@ -236,12 +240,14 @@ impl Unit for Bound {
             Error::system(format!("setting the MTU of {} to {mtu}", interface.name), &error)
         })?;
         interface.mtu.store(mtu, Relaxed);
+        self.core.refresh(&self.session);
         Ok(())
     }
 
     fn let_pass(&self, networks: Networks) -> Result<()> {
         self.state.ipv4.store(networks.ipv4, Relaxed);
         self.state.ipv6.store(networks.ipv6, Relaxed);
+        self.core.refresh(&self.session);
         Ok(())
     }
 
@@ -289,6 +295,9 @@ fn add_address(core: &Core, interface: &Interface, address: Prefix, peer: Option
 impl Drop for Bound {
     fn drop(&mut self) {
         *lock(&self.session.unit) = None;
+        if let Ok(programs) = self.core.fast.programs() {
+            programs.unbind(&self.session.fast);
+        }
         // Nobody wants to hear of it any more.
         self.state.told.store(true, Relaxed);
         let (up, down) = (self.session.clone(), self.session.clone());

@@ -35,16 +35,19 @@ use super::Mode;
 use super::coalesce::Coalescer;
 use super::core::Shard;
 use super::deliver::{Singles, Writer, pass_up};
+use super::fast::{Doing, Programs};
 use super::log::{Dump, Log};
 use super::paths::Paths;
 use super::state::{self, Interface, Session, Sink, Tunnel, Udp, UnitState};
 use super::table::{self, IdTable, Pattern};
-use super::vnet;
 use super::worker::{self, Commands, WAKE, at, put, take};
+use super::{unfinished, vnet};
 use crate::netlink::Netlink;
 use crate::sys::{Received, RecvBatch};
 use crate::{DebugMask, Prefix, Reason};
 
+/// How often a socket is looked at in one go to see that there is nothing more.
+const LOOKS: usize = 4;
 /// How many messages one `recvmmsg` takes.
 const BATCH: usize = 32;
 /// The most datagrams of a message.
@@ -58,7 +61,7 @@ const KEEP: usize = 4096;
 
 /// Where IPv6 speaks to its neighbours from: a link-local address, or none while one is not known to be free
 /// (RFC 4862 §5.4.2).
-const NEIGHBOURS: [Prefix; 2] = [
+pub(super) const NEIGHBOURS: [Prefix; 2] = [
     Prefix { address: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), len: 10 },
     Prefix { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), len: 128 },
 ];
@@ -108,6 +111,9 @@ pub(super) struct Up {
     singles: Singles,
     timers: BinaryHeap<Reverse<(u64, u32)>>,
     spare: Vec<Vec<u8>>,
+    /// The fast path, and the tunnels whose next messages it leaves to us for the sake of order.
+    programs: Option<Arc<Programs>>,
+    doing: Doing,
     paths: Paths,
     /// The other shards: an error may come to any of them.
     others: Vec<Weak<Shard>>,
@@ -121,9 +127,17 @@ pub(super) struct Up {
 }
 
 impl Up {
-    pub(super) fn new(epoll: Epoll, mode: Mode, log: Arc<Log>, netlink: Arc<Netlink>) -> Self {
+    pub(super) fn new(
+        epoll: Epoll,
+        mode: Mode,
+        log: Arc<Log>,
+        netlink: Arc<Netlink>,
+        programs: Option<Arc<Programs>>,
+    ) -> Self {
         Self {
             epoll,
+            programs,
+            doing: Doing::default(),
             log,
             netlink,
             sockets: Vec::new(),
@@ -324,14 +338,35 @@ impl Up {
     }
 
     fn receive(&mut self, udp: &Arc<Udp>, commands: &Commands<Self>) {
+        self.doing.clear();
+        for _ in 0..LOOKS {
+            if let Some(programs) = &self.programs {
+                self.doing.look(|tunnel| programs.tunnel_way(tunnel));
+            }
+            let more = self.receive_batch(udp, commands);
+            if let (false, Some(programs)) = (more, &self.programs) {
+                self.doing.settle(|tunnel| programs.tunnel_way(tunnel));
+            }
+            // The fast path waits to hear that there is nothing more.
+            if self.doing.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// `false`: there was nothing.
+    fn receive_batch(&mut self, udp: &Arc<Udp>, commands: &Commands<Self>) -> bool {
         let count = match self.batch.receive(udp.fd()) {
             Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-            Err(_) => return udp.counters.errors.add(1),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
+            Err(_) => {
+                udp.counters.errors.add(1);
+                return true;
+            }
         };
         commands.run(self);
         if !self.sockets[udp.slot as usize].as_ref().is_some_and(|still| Arc::ptr_eq(still, udp)) {
-            return;
+            return true;
         }
         let now = self.log.now();
         for index in 0..count {
@@ -355,6 +390,7 @@ impl Up {
             }
         }
         self.flush(now);
+        true
     }
 
     /// Looks at the sessions of a message's datagrams, so that their memory comes all at once: one after the
@@ -432,6 +468,9 @@ impl Up {
         }
         let Some(entry) = at(&mut self.sessions, slot) else { return };
         let tunnel = &entry.shared.tunnel;
+        if let Some(programs) = self.programs.as_ref().filter(|_| entry.shared.fast.on()) {
+            self.doing.met(tunnel.slot, &programs.tunnel_way(tunnel.slot));
+        }
         let bytes = &self.batch.arena()[range.clone()];
         if tunnel.peer != from {
             tunnel.rx_foreign.add(1);
@@ -445,7 +484,13 @@ impl Up {
             Ok(message) => message,
             Err(malformed) => return session::discard(reason(malformed), &sink),
         };
-        if !entry.rx.admit(message.sequence, &entry.shared.send_seq, &sink) {
+        let sends = entry.shared.send_seq.get();
+        let admitted = entry.rx.admit(message.sequence, &entry.shared.send_seq, &sink);
+        if let Some(programs) = self.programs.as_ref().filter(|_| sends != entry.shared.send_seq.get()) {
+            entry.shared.fast.stop();
+            programs.tell(tunnel.id);
+        }
+        if !admitted {
             return;
         }
         let payload = match message.payload(bytes) {
@@ -486,12 +531,21 @@ impl Up {
     /// Delivers a frame of the datagram that starts at `start` in the arena.
     #[inline]
     fn deliver(&mut self, slot: u32, start: usize, range: Range<usize>, now: u64) {
+        let Some(entry) = at(&mut self.sessions, slot) else { return };
+        let peer_is_fast = entry.shared.tunnel.peer_fast.load(Relaxed);
         let Self { sockets, sessions, interfaces, log, batch, coalescer, singles, .. } = self;
         let mut writer = Writer { sockets, sessions, interfaces, log, now, singles };
         let bytes = &mut batch.arena_mut()[range.clone()];
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         let packet = range.start + frame.information..range.end;
+        if peer_is_fast
+            && let mtu = interface.mtu.load(Relaxed)
+            && let Some(header) = unfinished::finish(&mut batch.arena_mut()[packet.clone()], mtu)
+        {
+            coalescer.flush_interface(batch.arena(), interface.slot, &mut writer);
+            return writer.write_super(batch.arena(), interface, slot, header, &batch.arena()[packet]);
+        }
         if interface.merge.load(Relaxed) {
             let udp = interface.merge_udp.load(Relaxed);
             if let Some(header) = packet.start.checked_sub(vnet::LEN).filter(|header| *header >= start) {

@@ -67,6 +67,9 @@ impl Up {
             last = Some((way, carried));
             self.paths.learned(peer, carried, now);
             if tunnel.mtu() != before {
+                if let Some(programs) = &self.programs {
+                    programs.tell(tunnel.id);
+                }
                 self.path_changed(&tunnel, before, now);
             }
         }
