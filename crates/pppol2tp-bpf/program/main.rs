@@ -108,14 +108,10 @@ static ADDRESSES: Map = map::<u32>(HASH, size_of::<Address>(), 1, NO_PREALLOC);
 #[unsafe(link_section = "maps")]
 #[unsafe(no_mangle)]
 static PREFIXES: Map = map::<u32>(LPM_TRIE, 4 + size_of::<Address>(), 1, NO_PREALLOC);
-/// The order of tunnels,
+/// The order of flows, sessions and tunnels; the loader says how many.
 #[unsafe(link_section = "maps")]
 #[unsafe(no_mangle)]
-static TUNNELS: Map = map::<Way>(ARRAY, 4, 1, MMAPABLE);
-/// and that of flows.
-#[unsafe(link_section = "maps")]
-#[unsafe(no_mangle)]
-static WAYS: Map = map::<Way>(ARRAY, 4, FLOWS, MMAPABLE);
+static WAYS: Map = map::<Way>(ARRAY, 4, 1, MMAPABLE);
 
 /// An interface and an address.
 #[repr(C)]
@@ -446,6 +442,9 @@ pub extern "C" fn down(skb: *mut Skb) -> i32 {
     if inner.len != len || one > session.mtu || whole > 0xffff || !free(&WAYS, flow) {
         return pass(&WAYS, flow);
     }
+    if !free(&WAYS, way_down(number)) {
+        return pass(&WAYS, way_down(number));
+    }
     let mut headers = session.headers;
     // SAFETY: bytes may be anything.
     let headers = unsafe { &mut *ptr::from_mut(&mut headers).cast::<[u8; 64]>() };
@@ -547,10 +546,10 @@ pub extern "C" fn up(skb: *mut Skb) -> i32 {
         total_len = u16::from_be(load(network + 2)) as u32;
         network + 20
     };
-    // L2TP: of the flags only Length and Priority may be set.
+    // L2TP: a data message of version 2.
     let l2tp = udp + 8;
     let bits = u16::from_be(load(l2tp));
-    if bits & !0x4100 != 2 {
+    if bits & 0x800f != 2 {
         return OK;
     }
     let long = bits & 0x4000 != 0;
@@ -566,6 +565,11 @@ pub extern "C" fn up(skb: *mut Skb) -> i32 {
     if flags & UP == 0 || !ports_match || source != session.peer || destination != session.local {
         return OK;
     }
+    let way = way_up(number);
+    // Of the flags only Length and Priority may be set.
+    if bits & 0x3eb0 != 0 {
+        return pass(&WAYS, way);
+    }
     let udp_len = u16::from_be(load(udp + 4)) as u32;
     let outer = if ipv6 { 40u32 } else { 20 };
     let check: u16 = load(udp + 6);
@@ -574,7 +578,7 @@ pub extern "C" fn up(skb: *mut Skb) -> i32 {
     let mut head = 6u32;
     if long {
         if u16::from_be(load(l2tp + 2)) as u32 + UDP_LEN != udp_len || gso != 0 {
-            return pass(&TUNNELS, session.tunnel);
+            return pass(&WAYS, way);
         }
         sum += load::<u16>(l2tp + 6) as u64;
         head = 8;
@@ -616,23 +620,28 @@ pub extern "C" fn up(skb: *mut Skb) -> i32 {
         return OK;
     }
     let prefix = UDP_LEN + head;
+    if gso != 0 && inner.len + prefix != udp_len {
+        // Messages that were joined on the way here, maybe of several sessions.
+        return pass(&WAYS, session.tunnel);
+    }
     let mut plain = inner.ipv6 == (carried == PPP_IPV6 as u8)
         && flags & (if inner.ipv6 { IPV6 } else { IPV4 }) != 0
         && udp_len + outer == total_len
         && total_len + ETHERNET == len
         && inner.len + prefix == udp_len
-        && free(&TUNNELS, session.tunnel);
+        && (gso != 0 || inner.len <= session.mtu)
+        && free(&WAYS, session.tunnel)
+        && free(&WAYS, way);
     let (mut one, mut segments) = (inner.len, 1);
     if gso != 0 {
-        // Datagrams that were joined on the way here are no super-packet: the lengths have told. A UDP super-packet
-        // would be lost behind this: nothing says that it is no tunnel's any more.
+        // A UDP super-packet would be lost behind this: nothing says that it is no tunnel's any more.
         plain &= inner.protocol == TCP && inner.len > inner.headers;
         let payload = inner.len.wrapping_sub(inner.headers);
         one = gso + inner.headers;
         segments = payload.wrapping_add(gso - 1) / gso;
     }
     if !plain {
-        return pass(&TUNNELS, session.tunnel);
+        return pass(&WAYS, way);
     }
     if check != 0 {
         // A sum that the sender left to others says nothing, and that it was left so would stay on the packet.
@@ -649,10 +658,10 @@ pub extern "C" fn up(skb: *mut Skb) -> i32 {
             right => right,
         };
         if check == left || check != right {
-            return pass(&TUNNELS, session.tunnel);
+            return pass(&WAYS, way);
         }
     } else if ipv6 {
-        return pass(&TUNNELS, session.tunnel);
+        return pass(&WAYS, way);
     }
     if flags & SOURCES != 0 {
         let mut found = false;
@@ -671,7 +680,7 @@ pub extern "C" fn up(skb: *mut Skb) -> i32 {
     }
     let decapsulate = if inner.ipv6 { DECAP_L3_IPV6 } else { DECAP_L3_IPV4 };
     if !adjust_room(skb, -((outer + prefix) as i32), FIXED_GSO | decapsulate) {
-        return pass(&TUNNELS, session.tunnel);
+        return pass(&WAYS, way);
     }
     let bytes = inner.len + head + (segments - 1) * (inner.headers + head);
     count(number, true, segments as u64, bytes as u64);

@@ -28,6 +28,24 @@ pub const SOURCES: u32 = 1 << 9;
 pub const PATTERNS: usize = 4;
 /// Flows whose order is kept apart.
 pub const FLOWS: u32 = 4096;
+/// The way down of a session, in `WAYS`, behind those of flows.
+#[inline(always)]
+pub fn way_down(session: u32) -> u32 {
+    FLOWS + session * 2
+}
+
+/// Its way up.
+#[inline(always)]
+pub fn way_up(session: u32) -> u32 {
+    FLOWS + session * 2 + 1
+}
+
+/// That of a tunnel, of a driver with room for so many sessions.
+#[inline(always)]
+pub fn way_of_tunnel(tunnel: u32, sessions: u32) -> u32 {
+    FLOWS + sessions * 2 + tunnel
+}
+
 /// Room for the longest headers: IPv6, UDP, L2TP, FF 03, and the protocol.
 pub const HEADERS: usize = 58;
 
@@ -53,7 +71,7 @@ pub struct Session {
     pub inner: u32,
     /// The mark of what is sent.
     pub mark: u32,
-    /// The tunnel's entry in `tunnels`.
+    /// The tunnel's way, in `WAYS`.
     pub tunnel: u32,
     /// The longest packet that is sent: a longer one goes the ordinary way.
     pub mtu: u32,
@@ -91,7 +109,7 @@ pub struct Counters {
     pub tx_bytes: u64,
 }
 
-/// Keeps the order where packets of one flow, or of one tunnel, take both ways: once one has gone the ordinary way, the
+/// Keeps the order where packets of one flow, session or tunnel take both ways: once one has gone the ordinary way, the
 /// next ones follow it until the driver says that nothing is on that way any more.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]

@@ -48,7 +48,12 @@ pub(crate) fn sockets(space: &Space, address: IpAddr) -> (UdpSocket, UdpSocket) 
 impl End {
     /// End number 1 or 2 over a connected UDP socket. Its ids are its number, the peer's the other.
     pub(crate) fn new(number: u8, socket: UdpSocket, mode: Mode, debug_rate: Option<u32>) -> Self {
-        let space = Space::new().unwrap();
+        let config = Config { mode, debug_rate, ..Config::default() };
+        Self::within(Space::new().unwrap(), number, socket, config)
+    }
+
+    /// The same in a namespace that is there.
+    pub(crate) fn within(space: Space, number: u8, socket: UdpSocket, driver: Config) -> Self {
         let peer = socket.peer_addr().unwrap();
         let (local_id, peer_id) = (u16::from(number), u16::from(3 - number));
         let ids = SessionIds {
@@ -67,7 +72,7 @@ impl End {
         let (driver, udp, tunnel, session, unit) = space
             .enter(|| {
                 let make = || {
-                    let driver = UserDriver::new(Config { mode, debug_rate, ..Config::default() })?;
+                    let driver = UserDriver::new(driver)?;
                     let udp = driver.attach(socket)?;
                     let tunnel = udp.tunnel(config)?;
                     let session = driver.session(ids)?;

@@ -2,6 +2,7 @@
 //! namespace of its own. Needs root and /dev/net/tun.
 
 mod ends;
+mod netns_fast;
 mod netns_modes;
 mod netns_path;
 mod netns_relay;

@@ -48,7 +48,7 @@ fn inner(tunnel: u8, end: u8) -> IpAddr {
 /// The end of this number, with sockets at these addresses, which serve the tunnels in turn.
 fn end(space: &Space, number: u8, mode: Mode, at: &[SocketAddr]) -> End {
     let make = || -> pppol2tp::Result<_> {
-        let driver = UserDriver::new(Config { mode, debug_rate: None, shards: 2 })?;
+        let driver = UserDriver::new(Config { mode, debug_rate: None, shards: 2, ..Config::default() })?;
         let udps: Vec<_> = at
             .iter()
             .map(|at| driver.attach(UdpSocket::bind(at).unwrap()))

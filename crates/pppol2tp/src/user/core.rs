@@ -151,7 +151,7 @@ impl Core {
     }
 
     /// Tells the fast path what a session is like now.
-    pub(super) fn refresh(&self, session: &Session) {
+    pub(super) fn refresh(&self, session: &Arc<Session>) {
         if self.fast.programs().is_err() {
             return;
         }
@@ -160,9 +160,16 @@ impl Core {
         let Some(unit) = unit else { return };
         let wanted = || {
             let way = lock(&session.tunnel.way).get_or_insert_with(|| self.way(&session.tunnel)).clone()?;
-            fast::entry(session, &unit, &way)
+            let programs = self.fast.programs()?;
+            fast::entry(session, &unit, &way, programs.tunnel_way(session.tunnel.slot))
         };
-        session.fast.set(fast::ids(session), wanted());
+        if session.fast.set(fast::ids(session), wanted()) {
+            let (up, down) = (session.clone(), session.clone());
+            let transmit = *lock(&session.transmit);
+            // Errors say that the thread is gone, and all frames with it.
+            let _ = self.shards[session.tunnel.shard].up.post(move |threads| threads.open_way(&up));
+            let _ = self.shards[transmit].down.post(move |threads| threads.open_way(&down));
+        }
     }
 
     /// How the fast path reaches a tunnel's peer.

@@ -26,7 +26,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Mode;
-use super::fast::{Doing, Programs};
+use super::fast::{Doing, Programs, way_down};
 use super::log::{Dump, Log};
 use super::mss;
 use super::reads::Reads;
@@ -269,24 +269,42 @@ impl Down {
         self.send();
     }
 
-    /// Reads a batch of an interface's packets and sends them, and looks whether there is more where the fast path waits
-    /// to hear that there is none. Returns whether to rest before the next, as far as this interface goes.
+    /// Reads a batch of an interface's packets and sends them, and tells the fast path when there is no more. Returns
+    /// whether to rest before the next, as far as this interface goes.
     fn drain_all(&mut self, slot: u32) -> bool {
         self.doing.clear();
         let rest = self.drain(slot);
-        let Some(programs) = self.programs.clone().filter(|_| !self.doing.is_empty()) else { return rest };
+        self.look_for_more(slot) && rest
+    }
+
+    /// Where the fast path waits to hear that there is nothing more of an interface, it is looked for. Returns whether
+    /// there was nothing.
+    fn look_for_more(&mut self, slot: u32) -> bool {
+        let Some(programs) = self.programs.clone().filter(|_| !self.doing.is_empty()) else { return true };
         for _ in 0..LOOKS {
-            self.doing.look(|flow| programs.flow_way(flow));
+            self.doing.look(|way| programs.way(way));
             let mut end = 0;
             let (count, _) = self.read_one(slot, &mut end);
             if count == 0 {
-                self.doing.settle(|flow| programs.flow_way(flow));
-                return rest;
+                self.doing.settle(|way| programs.way(way));
+                return true;
             }
             self.send();
             self.drain(slot);
         }
         false
+    }
+
+    /// A session's packets shall go fast as soon as none is on its way here.
+    pub(super) fn open_way(&mut self, session: &Arc<Session>) {
+        let Some(half) = half(&mut self.sessions, session) else { return };
+        let interface = half.unit.as_ref().map(|unit| unit.interface.slot);
+        if let (Some(slot), Some(number), Some(programs)) = (interface, session.fast.number(), &self.programs)
+        {
+            self.doing.clear();
+            programs.met(&mut self.doing, way_down(number));
+            self.look_for_more(slot);
+        }
     }
 
     /// Reads a batch of an interface's packets and sends them. Returns whether to rest before the next,
@@ -384,8 +402,8 @@ impl Down {
         };
         let Some(session) = session.and_then(|session| at(&mut self.sessions, session)) else { return start };
         let shared = &*session.shared;
-        if let Some(programs) = self.programs.as_ref().filter(|_| shared.fast.on()) {
-            programs.met_flow(&mut self.doing, packet);
+        if let (Some(programs), Some(number)) = (&self.programs, shared.fast.number()) {
+            programs.met_down(&mut self.doing, number, packet);
         }
         let protocol = match packet[0] >> 4 {
             4 => IPV4,

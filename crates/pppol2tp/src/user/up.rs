@@ -35,7 +35,7 @@ use super::Mode;
 use super::coalesce::Coalescer;
 use super::core::Shard;
 use super::deliver::{Singles, Writer, pass_up};
-use super::fast::{Doing, Programs};
+use super::fast::{Doing, Programs, way_up};
 use super::log::{Dump, Log};
 use super::paths::Paths;
 use super::state::{self, Interface, Session, Sink, Tunnel, Udp, UnitState};
@@ -114,6 +114,8 @@ pub(super) struct Up {
     /// The fast path, and the tunnels whose next messages it leaves to us for the sake of order.
     programs: Option<Arc<Programs>>,
     doing: Doing,
+    /// Sockets and sessions that wait to hear that there is nothing more.
+    opening: Vec<(u32, u32)>,
     paths: Paths,
     /// The other shards: an error may come to any of them.
     others: Vec<Weak<Shard>>,
@@ -138,6 +140,7 @@ impl Up {
             epoll,
             programs,
             doing: Doing::default(),
+            opening: Vec::new(),
             log,
             netlink,
             sockets: Vec::new(),
@@ -181,6 +184,7 @@ impl Up {
                     self.receive(&udp, commands);
                 }
             }
+            self.open_ways(commands);
             self.run_timers();
         }
     }
@@ -339,18 +343,33 @@ impl Up {
 
     fn receive(&mut self, udp: &Arc<Udp>, commands: &Commands<Self>) {
         self.doing.clear();
+        self.receive_batch(udp, commands);
+        self.look_for_more(udp, commands);
+    }
+
+    /// Where the fast path waits to hear that there is nothing more of a socket, it is looked for.
+    fn look_for_more(&mut self, udp: &Arc<Udp>, commands: &Commands<Self>) {
         for _ in 0..LOOKS {
-            if let Some(programs) = &self.programs {
-                self.doing.look(|tunnel| programs.tunnel_way(tunnel));
+            let Some(programs) = self.programs.clone().filter(|_| !self.doing.is_empty()) else { return };
+            self.doing.look(|way| programs.way(way));
+            if !self.receive_batch(udp, commands) {
+                self.doing.settle(|way| programs.way(way));
             }
-            let more = self.receive_batch(udp, commands);
-            if let (false, Some(programs)) = (more, &self.programs) {
-                self.doing.settle(|tunnel| programs.tunnel_way(tunnel));
-            }
-            // The fast path waits to hear that there is nothing more.
-            if self.doing.is_empty() {
-                return;
-            }
+        }
+    }
+
+    /// A session's messages shall come fast as soon as none is on its way here.
+    pub(super) fn open_way(&mut self, session: &Arc<Session>) {
+        self.opening.extend(session.fast.number().map(|number| (session.tunnel.udp_slot, number)));
+    }
+
+    fn open_ways(&mut self, commands: &Commands<Self>) {
+        while let (Some((socket, number)), Some(programs)) = (self.opening.pop(), &self.programs) {
+            let Some(Some(udp)) = self.sockets.get(socket as usize) else { continue };
+            let udp = udp.clone();
+            self.doing.clear();
+            programs.met(&mut self.doing, way_up(number));
+            self.look_for_more(&udp, commands);
         }
     }
 
@@ -468,8 +487,8 @@ impl Up {
         }
         let Some(entry) = at(&mut self.sessions, slot) else { return };
         let tunnel = &entry.shared.tunnel;
-        if let Some(programs) = self.programs.as_ref().filter(|_| entry.shared.fast.on()) {
-            self.doing.met(tunnel.slot, &programs.tunnel_way(tunnel.slot));
+        if let (Some(programs), Some(number)) = (&self.programs, entry.shared.fast.number()) {
+            programs.met_up(&mut self.doing, number, tunnel.slot);
         }
         let bytes = &self.batch.arena()[range.clone()];
         if tunnel.peer != from {
@@ -532,17 +551,23 @@ impl Up {
     #[inline]
     fn deliver(&mut self, slot: u32, start: usize, range: Range<usize>, now: u64) {
         let Some(entry) = at(&mut self.sessions, slot) else { return };
-        let peer_is_fast = entry.shared.tunnel.peer_fast.load(Relaxed);
+        let shared = entry.shared.tunnel.peer_fast.load(Relaxed).then(|| entry.shared.clone());
         let Self { sockets, sessions, interfaces, log, batch, coalescer, singles, .. } = self;
         let mut writer = Writer { sockets, sessions, interfaces, log, now, singles };
         let bytes = &mut batch.arena_mut()[range.clone()];
         let Some((unit, frame)) = writer.classify(slot, bytes) else { return };
         let interface = &unit.state.interface;
         let packet = range.start + frame.information..range.end;
-        if peer_is_fast
+        if let Some(shared) = shared
             && let mtu = interface.mtu.load(Relaxed)
             && let Some(header) = unfinished::finish(&mut batch.arena_mut()[packet.clone()], mtu)
         {
+            // It has been counted as one message; it stands for as many as it would have been cut to.
+            let size = usize::from(header.gso_size);
+            let more = (packet.len() - usize::from(header.hdr_len)).div_ceil(size) as u64 - 1;
+            let headers = packet.start - start + usize::from(header.hdr_len);
+            shared.rx[Rx::Packets as usize].add(more);
+            shared.rx[Rx::Bytes as usize].add(more * headers as u64);
             coalescer.flush_interface(batch.arena(), interface.slot, &mut writer);
             return writer.write_super(batch.arena(), interface, slot, header, &batch.arena()[packet]);
         }

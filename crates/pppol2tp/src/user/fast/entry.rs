@@ -34,6 +34,7 @@ pub(in super::super) fn entry(
     session: &Session,
     unit: &UnitState,
     path: &Path,
+    tunnel_way: u32,
 ) -> Result<(Entry, Bound, Option<Why>), Why> {
     let tunnel = &session.tunnel;
     if tunnel.mask().has(DebugMask::DATA) || session.mask().has(DebugMask::DATA) {
@@ -70,7 +71,7 @@ pub(in super::super) fn entry(
         outer: path.outer,
         inner: unit.interface.index,
         mark: path.mark,
-        tunnel: tunnel.slot,
+        tunnel: tunnel_way,
         mtu: unit.mtu(tunnel).into(),
         peer_port: tunnel.peer.port().to_be(),
         local_port: tunnel.udp_local.port().to_be(),

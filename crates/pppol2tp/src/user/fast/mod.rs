@@ -25,8 +25,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ use aya::{Ebpf, EbpfLoader};
 use l2tp_data::stats::{Rx, Stats, Tx};
 use nix::net::if_::if_indextoname;
 use pppol2tp_bpf::OBJECT;
-use pppol2tp_bpf::layout::{Counters, FLOWS, Session as Entry, Way};
+use pppol2tp_bpf::layout::{Counters, DOWN, Session as Entry, UP, Way, way_of_tunnel};
 
 use self::watch::Watch;
 use super::core::Core;
@@ -55,6 +55,7 @@ mod watch;
 pub(super) use entry::{Bound, entry, ids};
 pub(super) use link::{Path, path};
 pub(super) use order::Doing;
+pub(super) use pppol2tp_bpf::layout::{way_down, way_up};
 
 /// How long an entry rests before another session gets it: by then no program looks at it any more.
 const REST: Duration = Duration::from_millis(100);
@@ -141,7 +142,6 @@ impl fmt::Display for Why {
 pub(super) struct Programs {
     maps: Mutex<Maps>,
     sessions: Shared,
-    tunnels: Shared,
     ways: Shared,
     watch: Arc<Watch>,
     /// How many sessions, and tunnels, there is room for.
@@ -194,9 +194,11 @@ impl Programs {
     /// Errors: the kernel has no BPF or does not let us use it; or it refuses the programs.
     pub(super) fn load(room: u32) -> Result<Self> {
         let mut loader = EbpfLoader::new();
-        for name in ["SESSIONS", "COUNTERS", "IDS", "INTERFACES", "TUNNELS"] {
+        for name in ["SESSIONS", "COUNTERS", "IDS", "INTERFACES"] {
             loader.map_max_entries(name, room);
         }
+        let ways = way_of_tunnel(room, room);
+        loader.map_max_entries("WAYS", ways);
         // A session may have several addresses.
         for name in ["ADDRESSES", "PREFIXES"] {
             loader.map_max_entries(name, room.saturating_mul(4));
@@ -212,8 +214,7 @@ impl Programs {
             _ => Err(Error::new(crate::Errno::Io, format!("no map {name}"))),
         };
         let sessions = shared(&ebpf, "SESSIONS", room, size_of::<Entry>())?;
-        let tunnels = shared(&ebpf, "TUNNELS", room, size_of::<Way>())?;
-        let ways = shared(&ebpf, "WAYS", FLOWS, size_of::<Way>())?;
+        let ways = shared(&ebpf, "WAYS", ways, size_of::<Way>())?;
         let maps = Maps {
             sessions: map(&mut ebpf, "SESSIONS")?,
             counters: map(&mut ebpf, "COUNTERS")?,
@@ -229,7 +230,7 @@ impl Programs {
             ebpf,
         };
         let watch = Arc::new(Watch::new().map_err(|error| Error::system("watching for changes", &error))?);
-        Ok(Self { maps: Mutex::new(maps), sessions, tunnels, ways, watch, room })
+        Ok(Self { maps: Mutex::new(maps), sessions, ways, watch, room })
     }
 
     /// What is known of a tunnel's way to its peer, or whether numbers are sent, is not so any more.
@@ -271,22 +272,19 @@ fn attach(
 pub(super) struct Place {
     programs: Option<Arc<Programs>>,
     number: AtomicU32,
-    /// Frames go fast, one way at least.
-    on: AtomicBool,
     why: Mutex<Why>,
 }
 
 impl Place {
     /// A place that nothing stands in yet.
     pub(super) fn new(programs: Option<Arc<Programs>>) -> Self {
-        let (number, on) = (AtomicU32::new(NONE), AtomicBool::new(false));
-        Self { programs, number, on, why: Mutex::new(Why(String::new())) }
+        Self { programs, number: AtomicU32::new(NONE), why: Mutex::default() }
     }
 
-    /// Whether frames go fast, one way at least: those that do not may have to be told of.
+    /// Its number, if it has ever had fast frames: the programs want to hear of those that are not.
     #[inline]
-    pub(super) fn on(&self) -> bool {
-        self.on.load(Relaxed)
+    pub(super) fn number(&self) -> Option<u32> {
+        Some(self.number.load(Relaxed)).filter(|number| *number != NONE)
     }
 
     /// Why not all frames go fast. `None`: they do.
@@ -295,22 +293,25 @@ impl Place {
         (!why.is_empty()).then(|| why.clone())
     }
 
-    /// Lets the programs have the session's frames, or takes them back.
-    pub(super) fn set(&self, ids: u32, wanted: std::result::Result<(Entry, Bound, Option<Why>), Why>) {
-        let Some(programs) = &self.programs else { return };
-        let set = wanted.and_then(|(entry, bound, half)| {
-            programs.set(&self.number, ids, entry, bound)?;
-            Ok(half)
-        });
-        let (on, why) = match set {
-            Ok(half) => (true, half.unwrap_or(Why(String::new()))),
+    /// Lets the programs have the session's frames, or takes them back. `true`: they wait for the threads to say that
+    /// nothing is on the ordinary way any more.
+    pub(super) fn set(
+        &self,
+        ids: u32,
+        wanted: std::result::Result<(Entry, Bound, Option<Why>), Why>,
+    ) -> bool {
+        let Some(programs) = &self.programs else { return false };
+        let set = wanted
+            .and_then(|(entry, bound, half)| Ok((programs.set(&self.number, ids, entry, bound)?, half)));
+        let (waits, why) = match set {
+            Ok((waits, half)) => (waits, half.unwrap_or_default()),
             Err(why) => {
                 programs.stop(self.number.load(Relaxed));
                 (false, why)
             }
         };
-        self.on.store(on, Relaxed);
         *lock(&self.why) = why;
+        waits
     }
 
     /// Takes the session's frames back for good.
@@ -318,7 +319,6 @@ impl Place {
         if let Some(programs) = &self.programs {
             programs.stop(self.number.load(Relaxed));
         }
-        self.on.store(false, Relaxed);
     }
 
     /// What the programs have counted.
@@ -344,7 +344,7 @@ impl Drop for Place {
 }
 
 impl Programs {
-    fn set(&self, place: &AtomicU32, ids: u32, entry: Entry, bound: Bound) -> std::result::Result<(), Why> {
+    fn set(&self, place: &AtomicU32, ids: u32, entry: Entry, bound: Bound) -> std::result::Result<bool, Why> {
         let maps = &mut *lock(&self.maps);
         let number = match place.load(Relaxed) {
             NONE => maps.take(self.room)?,
@@ -359,11 +359,17 @@ impl Programs {
         };
         if let Some(known) = maps.known.get_mut(&number).filter(|known| same(known)) {
             known.entry = entry;
+            let waits = self.wait(number, flags.load(Acquire), entry.flags);
             flags.store(entry.flags, Release);
-            return Ok(());
+            return Ok(waits);
         }
-        flags.store(0, Release);
+        let before = flags.swap(0, AcqRel);
         let known = maps.known.remove(&number);
+        if known.is_none() {
+            // Nothing is on its way yet.
+            [way_down(number), way_up(number)].iter().for_each(|way| self.way(*way).settle());
+        }
+        let waits = known.is_some() && self.wait(number, before, entry.flags);
         if known.as_ref().is_some_and(|known| known.bound.as_ref() != Some(&bound)) {
             maps.unbind(known.as_ref().and_then(|known| known.bound.as_ref()), number);
         }
@@ -375,7 +381,18 @@ impl Programs {
         maps.known.insert(number, known);
         attached?;
         flags.store(entry.flags, Release);
-        Ok(())
+        Ok(waits)
+    }
+
+    /// What was ordinary and shall be fast waits until nothing is on the ordinary way: whether there is something.
+    fn wait(&self, number: u32, before: u32, flags: u32) -> bool {
+        let begins = flags & !before;
+        for (flag, way) in [(DOWN, way_down(number)), (UP, way_up(number))] {
+            if begins & flag != 0 {
+                self.way(way).pass();
+            }
+        }
+        begins & (DOWN | UP) != 0
     }
 
     fn stop(&self, number: u32) {
@@ -442,16 +459,18 @@ impl Programs {
     /// A tunnel begins with nothing on its way.
     pub(super) fn add_tunnel(&self, slot: u32) {
         if self.has_tunnel(slot) {
-            self.tunnel_way(slot).settle();
+            self.way(self.tunnel_way(slot)).settle();
         }
     }
 
-    pub(super) fn tunnel_way(&self, slot: u32) -> order::Counts<'_> {
-        order::Counts::of(&self.tunnels, slot)
+    /// The number of a tunnel's way.
+    pub(super) fn tunnel_way(&self, slot: u32) -> u32 {
+        way_of_tunnel(slot, self.room)
     }
 
-    pub(super) fn flow_way(&self, flow: u32) -> order::Counts<'_> {
-        order::Counts::of(&self.ways, flow)
+    /// A way's counts.
+    pub(super) fn way(&self, number: u32) -> order::Counts<'_> {
+        order::Counts::of(&self.ways, number)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The order of flows and tunnels whose packets take both ways.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
-use pppol2tp_bpf::layout::{Way, flow};
+use pppol2tp_bpf::layout::{Way, flow, way_down, way_up};
 
 use super::Programs;
 use crate::sys::Shared;
@@ -18,6 +18,11 @@ impl<'a> Counts<'a> {
     pub(super) fn of(map: &'a Shared, number: u32) -> Self {
         let at = number as usize * size_of::<Way>();
         Self { passed: map.u64(at), done: map.u64(at + 8) }
+    }
+
+    /// As if a packet had taken the ordinary way.
+    pub(super) fn pass(&self) {
+        self.passed.fetch_add(1, AcqRel);
     }
 
     fn is_free(&self) -> bool {
@@ -48,7 +53,7 @@ impl Doing {
     }
 
     /// A packet of a way came along the ordinary one.
-    pub(in super::super) fn met(&mut self, number: u32, counts: &Counts<'_>) {
+    fn met(&mut self, number: u32, counts: &Counts<'_>) {
         if !counts.is_free() && !self.ways.iter().any(|(known, _)| *known == number) {
             self.ways.push((number, 0));
         }
@@ -83,10 +88,22 @@ pub(in super::super) fn flow_of(packet: &[u8]) -> Option<u32> {
 }
 
 impl Programs {
-    /// Whether [`Doing`] has to know of a packet of this flow.
-    pub(in super::super) fn met_flow(&self, doing: &mut Doing, packet: &[u8]) {
+    /// A packet of a session came down the ordinary way.
+    pub(in super::super) fn met_down(&self, doing: &mut Doing, session: u32, packet: &[u8]) {
         if let Some(flow) = flow_of(packet) {
-            doing.met(flow, &self.flow_way(flow));
+            self.met(doing, flow);
         }
+        self.met(doing, way_down(session));
+    }
+
+    /// A message of a session came up the ordinary way.
+    pub(in super::super) fn met_up(&self, doing: &mut Doing, session: u32, tunnel: u32) {
+        self.met(doing, way_up(session));
+        self.met(doing, self.tunnel_way(tunnel));
+    }
+
+    /// Something came along the ordinary way.
+    pub(in super::super) fn met(&self, doing: &mut Doing, way: u32) {
+        doing.met(way, &self.way(way));
     }
 }
