@@ -113,11 +113,6 @@ pub(crate) const PLAIN: Kernel = Kernel { name: "module", place: "uml", sources:
 const CHECKING: Kernel =
     Kernel { name: "debug", place: "debug", sources: "checked", config: &[CONFIG, DEBUG] };
 
-/// Becomes a program of a root directory, as tests do,
-const ENTER: &str = include_str!("../../interop/src/enter.sh");
-/// in a directory.
-const CHANGE: &str = "cd \"$1\" && shift && exec \"$@\"";
-
 /// Builds it, or tests it.
 pub(crate) fn run(args: &Args) -> Result<(), String> {
     match &args.what {
@@ -280,10 +275,7 @@ fn sources() -> Result<String, String> {
 
 /// A command where compilers are, which sees target/kmod as /host; what it is is to follow.
 fn chroot(root: &Root, directory: &str) -> Command {
-    let mut chroot = command("unshare --mount sh -c");
-    chroot.args([ENTER, "sh"]).arg(root.directory()).arg(target().join("kmod"));
-    chroot.args(["sh", "-c", CHANGE, "sh", directory]);
-    chroot
+    root.enter(&target().join("kmod"), directory)
 }
 
 #[cfg(test)]

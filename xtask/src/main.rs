@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod bench;
+mod bpf;
 mod fuzz;
 mod install;
 mod instructions;
@@ -28,6 +29,7 @@ enum Command {
     Peers(peers::Args),
     Uml(uml::Args),
     Kmod(kmod::Args),
+    Bpf(bpf::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Peers(args) => peers::run(&args),
         Command::Uml(args) => uml::run(&args),
         Command::Kmod(args) => kmod::run(&args),
+        Command::Bpf(args) => bpf::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 //! ```text
 //!   target/peers/sid       xl2tpd, pppd and kl2tpd, and User-Mode Linux, a kernel with PPPoL2TP for them
 //!   target/peers/bookworm  l2tpns, which later suites lack, and FreeRADIUS
-//!   target/peers/trixie    QEMU and Debian's own kernel, for cargo xtask bench kernel and kmod
+//!   target/peers/trixie    QEMU and Debian's own kernel, for cargo xtask bench kernel and kmod; the rustc of bpf
 //!   target/peers/kernel    the kernel's sources and what compiles them, for cargo xtask kmod
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! stay as they are.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{fs, io};
 
 use crate::install::{self, packages};
@@ -146,6 +147,11 @@ pub(crate) const KERNEL: Root = Root {
     finish: "mkdir /host && ln -s gawk /usr/bin/awk && gcc --version && rustc --version && ls /usr/src/linux-source-*.tar.xz",
 };
 
+/// Becomes a program of a root directory, as tests do,
+const ENTER: &str = include_str!("../../interop/src/enter.sh");
+/// in a directory.
+const CHANGE: &str = "cd \"$1\" && shift && exec \"$@\"";
+
 /// How often the archive is asked: a mirror in the midst of an update has holes.
 const ATTEMPTS: u32 = 3;
 
@@ -154,6 +160,14 @@ impl Root {
     pub(crate) fn directory(&self) -> PathBuf {
         let [directory, _] = self.paths();
         directory
+    }
+
+    /// A command in there, in a directory, which sees `files` as /host; what it is is to follow.
+    pub(crate) fn enter(&self, files: &Path, directory: &str) -> Command {
+        let mut enter = command("unshare --mount sh -c");
+        enter.args([ENTER, "sh"]).arg(self.directory()).arg(files);
+        enter.args(["sh", "-c", CHANGE, "sh", directory]);
+        enter
     }
 
     /// Where it is, and the file that says what it was made from.

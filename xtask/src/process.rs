@@ -47,9 +47,14 @@ pub(crate) fn run_reading(command: &mut Command, mut line: impl FnMut(&str)) -> 
 /// Whether a command can be started and succeeds; its output is not shown, its complaint is the
 /// error.
 pub(crate) fn probe(command: &mut Command) -> Result<(), String> {
+    output(command).map(drop)
+}
+
+/// What a command says that succeeds; its complaint is the error.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| cannot_start(command, &error))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "))
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
 
+use crate::bpf;
 use crate::install;
 use crate::instructions;
 use crate::kmod;
@@ -49,7 +50,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -67,6 +68,7 @@ const STEPS: [Step; 15] = [
     Step { name: "interop", slow: true, run: interop },
     Step { name: "peers", slow: true, run: || peers(&[&peers::SID], SID) },
     Step { name: "kmod", slow: true, run: kernel_module },
+    Step { name: "bpf", slow: true, run: programs },
     Step { name: "stock", slow: true, run: stock_kernel },
     Step { name: "l2tpns", slow: true, run: || peers(&[&peers::SID, &peers::BOOKWORM], BOOKWORM) },
 ];
@@ -205,7 +207,13 @@ fn kernel_module() -> Result<Passed, Problem> {
     tests_with(&[("OL2TP_UML", "module")], &format!("--package interop -- {KMOD}"))
 }
 
-/// Its package, and what that installs, on Debian's own kernel.
+/// The programs that the driver has the kernel run: whether the object that is committed is what they make.
+fn programs() -> Result<Passed, Problem> {
+    bpf::tools().map_err(Problem::Missing)?;
+    Ok(bpf::check()?)
+}
+
+/// The module's package, and what that installs, on Debian's own kernel.
 fn stock_kernel() -> Result<Passed, Problem> {
     install::packages(install::PEERS).map_err(Problem::Missing)?;
     peers::set_up(&peers::TRIXIE).map_err(Problem::Missing)?;
