@@ -49,11 +49,17 @@ impl End {
     /// End number 1 or 2 over a connected UDP socket. Its ids are its number, the peer's the other.
     pub(crate) fn new(number: u8, socket: UdpSocket, mode: Mode, debug_rate: Option<u32>) -> Self {
         let config = Config { mode, debug_rate, ..Config::default() };
-        Self::within(Space::new().unwrap(), number, socket, config)
+        Self::within(Space::new().unwrap(), number, socket, config, false)
     }
 
-    /// The same in a namespace that is there.
-    pub(crate) fn within(space: Space, number: u8, socket: UdpSocket, driver: Config) -> Self {
+    /// The same in a namespace that is there, with a peer that has a fast path or is not known to.
+    pub(crate) fn within(
+        space: Space,
+        number: u8,
+        socket: UdpSocket,
+        driver: Config,
+        peer_is_fast: bool,
+    ) -> Self {
         let peer = socket.peer_addr().unwrap();
         let (local_id, peer_id) = (u16::from(number), u16::from(3 - number));
         let ids = SessionIds {
@@ -75,6 +81,9 @@ impl End {
                     let driver = UserDriver::new(driver)?;
                     let udp = driver.attach(socket)?;
                     let tunnel = udp.tunnel(config)?;
+                    if peer_is_fast {
+                        tunnel.peer_has_fast_path();
+                    }
                     let session = driver.session(ids)?;
                     let interface = Interface::Own { name: "ppp%d".into() };
                     let unit =

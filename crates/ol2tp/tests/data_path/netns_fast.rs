@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use aya::programs::SchedClassifier;
 use aya::programs::tc::TcAttachType;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{UdpGroSegment, UdpGsoSegment};
+use nix::unistd::Pid;
 use ol2tp::bed::{Bed, LEFT, LEFT6, RIGHT, RIGHT6, Space, VETH};
 use pppol2tp::user::{Config, Fast, FastPath};
 use pppol2tp::{DebugMask, Driver, Networks, SocketOption};
@@ -23,8 +25,8 @@ fn config(fast: Fast) -> Config {
     Config { fast: FastPath::open(fast, 16).expect("the fast path"), ..Config::default() }
 }
 
-/// Two ends over IPv4 or IPv6, which do not know of each other's fast path.
-fn ends(ipv6: bool, fast: [Fast; 2]) -> (End, End) {
+/// Two ends over IPv4 or IPv6, which take each other for fast or not.
+fn ends(ipv6: bool, fast: [Fast; 2], known: bool) -> (End, End) {
     let Bed { left, right } = Bed::new().expect("a bed");
     let [here, there]: [IpAddr; 2] =
         if ipv6 { [LEFT6.into(), RIGHT6.into()] } else { [LEFT.into(), RIGHT.into()] };
@@ -35,14 +37,13 @@ fn ends(ipv6: bool, fast: [Fast; 2]) -> (End, End) {
     };
     let (one, two) = (bind(&left, here, there), bind(&right, there, here));
     let [first, second] = fast;
-    (End::within(left, 1, one, config(first)), End::within(right, 2, two, config(second)))
+    (End::within(left, 1, one, config(first), known), End::within(right, 2, two, config(second), known))
 }
 
-/// Two ends that do.
+/// Two ends that are, and know of each other.
 fn fast_pair(ipv6: bool) -> (End, End) {
-    let (one, two) = ends(ipv6, [Fast::On; 2]);
+    let (one, two) = ends(ipv6, [Fast::On; 2], true);
     for end in [&one, &two] {
-        end.tunnel.peer_has_fast_path();
         assert_eq!(fast(end), Ok(()));
     }
     (one, two)
@@ -110,7 +111,7 @@ fn all_that_is_sent_arrives_and_most_of_it_fast() {
 #[test]
 fn counters_are_those_of_the_ordinary_way() {
     let counted = |fast: bool, ipv6: bool| {
-        let (one, two) = if fast { fast_pair(false) } else { ends(false, [Fast::Off; 2]) };
+        let (one, two) = if fast { fast_pair(false) } else { ends(false, [Fast::Off; 2], false) };
         let before = [ordinary(&one), ordinary(&two)];
         let start = [one.counter("tx_packets"), two.counter("rx_packets")];
         let bytes = [one.counter("tx_bytes"), two.counter("rx_bytes")];
@@ -169,12 +170,9 @@ fn super_packets_of_udp_reach_plain_and_joining_sockets() {
 fn an_end_without_it_gets_and_sends_whole_packets() {
     let bytes = pattern(8 << 20);
     for knows in [false, true] {
-        let (one, two) = ends(false, [Fast::On, Fast::Off]);
-        if knows {
-            // That is not true, or not of every session: what comes is finished by the other end's driver.
-            one.tunnel.peer_has_fast_path();
-            two.tunnel.peer_has_fast_path();
-        } else {
+        // Where one is taken for fast that is not, or has a session that is not, its driver finishes what comes.
+        let (one, two) = ends(false, [Fast::On, Fast::Off], knows);
+        if !knows {
             let why = fast(&one).expect_err("a virtual link");
             assert!(why.contains("virtual"), "{why}");
         }
@@ -192,6 +190,10 @@ fn an_end_without_it_gets_and_sends_whole_packets() {
 
 #[test]
 fn ways_change_under_traffic_and_nothing_is_lost_or_overtaken() {
+    // Of two processors each has a queue of its own for what comes, and neither waits for the other.
+    let mut first = CpuSet::new();
+    first.set(0).expect("a processor");
+    sched_setaffinity(Pid::from_raw(0), &first).expect("a thread on one processor");
     let (one, two) = fast_pair(false);
     let bytes = pattern(48 << 20);
     let (sender, receiver) = udp(&one, &two, false);
@@ -206,10 +208,11 @@ fn ways_change_under_traffic_and_nothing_is_lost_or_overtaken() {
                     sender.send(&number.to_be_bytes()).expect("sent");
                     number += 1;
                 }
-                for expected in number - 8..number {
+                let received = (0..8).map(|_| {
                     let len = receiver.recv(&mut buffer).expect("nothing is lost");
-                    assert_eq!(buffer[..len], expected.to_be_bytes());
-                }
+                    u64::from_be_bytes(*buffer[..len].first_chunk().expect("a number"))
+                });
+                assert_eq!(received.collect::<Vec<_>>(), (number - 8..number).collect::<Vec<_>>());
             }
         });
         let transfer = scope.spawn(|| tcp(&one.space, &two.space, two.v4, &bytes));

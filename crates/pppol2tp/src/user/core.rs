@@ -163,13 +163,20 @@ impl Core {
             let programs = self.fast.programs()?;
             fast::entry(session, &unit, &way, programs.tunnel_way(session.tunnel.slot))
         };
-        if session.fast.set(fast::ids(session), wanted()) {
-            let (up, down) = (session.clone(), session.clone());
-            let transmit = *lock(&session.transmit);
-            // Errors say that the thread is gone, and all frames with it.
-            let _ = self.shards[session.tunnel.shard].up.post(move |threads| threads.open_way(&up));
-            let _ = self.shards[transmit].down.post(move |threads| threads.open_way(&down));
+        if session.fast.set(fast::ids(session), wanted())
+            && let Ok(programs) = self.fast.programs()
+        {
+            programs.open_later(session);
         }
+    }
+
+    /// Has the threads see to it that a session becomes fast.
+    pub(super) fn open_ways(&self, session: &Arc<Session>) {
+        let (up, down) = (session.clone(), session.clone());
+        let transmit = *lock(&session.transmit);
+        // Errors say that the thread is gone, and all frames with it.
+        let _ = self.shards[session.tunnel.shard].up.post(move |threads| threads.open_way(&up));
+        let _ = self.shards[transmit].down.post(move |threads| threads.open_way(&down));
     }
 
     /// How the fast path reaches a tunnel's peer.

@@ -42,7 +42,7 @@ use pppol2tp_bpf::layout::{Counters, DOWN, Session as Entry, UP, Way, way_of_tun
 
 use self::watch::Watch;
 use super::core::Core;
-use super::state::lock;
+use super::state::{Session, lock};
 use crate::sys::{Shared, Value};
 use crate::{Error, Prefix, Result};
 
@@ -236,6 +236,11 @@ impl Programs {
     /// What is known of a tunnel's way to its peer, or whether numbers are sent, is not so any more.
     pub(super) fn tell(&self, tunnel: u16) {
         self.watch.tell(tunnel);
+    }
+
+    /// A session waits for its ways to be free.
+    pub(super) fn open_later(&self, session: &Arc<Session>) {
+        self.watch.open(session);
     }
 
     /// The flags of an entry, which the programs look at first.
