@@ -133,6 +133,7 @@ impl Driver for Fake {
 
     fn session(&self, ids: SessionIds) -> Result<Box<dyn SessionSocket>> {
         *self.0.info.lock().unwrap() = Some(SessionInfo {
+            fast: None,
             ids,
             peer: "192.0.2.2:1701".parse().unwrap(),
             bound: false,
@@ -407,6 +408,7 @@ impl Daemon {
 
 fn config() -> StaticConfig {
     StaticConfig {
+        peer_fast: false,
         local: "127.0.0.1:0".parse().unwrap(),
         peer: "127.0.0.1:9".parse().unwrap(),
         ids: SessionIds { tunnel_id: 1, session_id: 10, peer_tunnel_id: 2, peer_session_id: 20 },

@@ -21,6 +21,7 @@
 //! ordinary one until that is empty: they count those (`passed`), and the threads write the count that they saw before
 //! they found nothing more to do (`done`).
 
+use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -528,11 +529,11 @@ impl Maps {
     /// Sees to the programs on both interfaces.
     fn attach(&mut self, outer: u32, inner: u32) -> std::result::Result<(), Why> {
         let Self { ebpf, outer: outers, inner: inners, .. } = self;
-        if !inners.contains_key(&inner) {
-            inners.insert(inner, attach(ebpf, "down", inner, TcAttachType::Egress)?);
+        if let Vacant(free) = inners.entry(inner) {
+            free.insert(attach(ebpf, "down", inner, TcAttachType::Egress)?);
         }
-        if !outers.contains_key(&outer) {
-            outers.insert(outer, attach(ebpf, "up", outer, TcAttachType::Ingress)?);
+        if let Vacant(free) = outers.entry(outer) {
+            free.insert(attach(ebpf, "up", outer, TcAttachType::Ingress)?);
         }
         Ok(())
     }
