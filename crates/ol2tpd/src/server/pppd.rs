@@ -5,7 +5,8 @@
 //!                      ├─► openl2tp.so tells ACCMs ────────────► SLI
 //!                      └─► ended: its exit code ─────────────────► CDN, end_session
 //!  close_link ─► SIGTERM, it says goodbye, ─► ended
-//!  end_session ─► SIGTERM, and SIGKILL after PATIENCE ─► dial_pppd_ended
+//!  end_session ─┬─► SIGTERM, and SIGKILL after PATIENCE ─► dial_pppd_ended
+//!               └─► it ends by itself, and its scripts run: the same after PATIENCE
 //! ```
 //!
 //! | its descriptor | what |
@@ -64,6 +65,8 @@ mod process;
 
 /// How long it may go on after a call that ends while it proves who we are: the answer may lie in its queue.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long it may go on after any other: it may be about to write that its session has gone, and then it ends by itself.
+const HANG_UP: Duration = Duration::from_millis(100);
 /// How long interfaces are not looked at again: each session's coming makes several changes, each look is at all.
 const LOOKS: Duration = Duration::from_millis(50);
 /// The pppd of a session. It is ended when this value is dropped.
@@ -85,9 +88,9 @@ impl Pppd {
     /// Its call has ended, and so it ends, when it has heard what came before if that matters. Until it has, nothing
     /// is routed to its interface: who has its address next may be here sooner.
     pub(super) fn end(self, netlink: &Netlink, hears: bool) {
-        if let Some(goes_on) = self.goes_on.filter(|_| hears) {
+        if let Some(goes_on) = self.goes_on {
             // It may have ended.
-            let _ = goes_on.send(ANSWER);
+            let _ = goes_on.send(if hears { ANSWER } else { HANG_UP });
         }
         if let Some(index) = self.index {
             // It may have gone.

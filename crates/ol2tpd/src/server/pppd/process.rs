@@ -15,8 +15,11 @@ use super::What;
 use crate::hooks::child::Group;
 use crate::server::tunnels::text;
 
-/// How long pppd may take to end: its goodbye is sent again after 3 s, and it waits for its scripts.
+/// How long pppd may take to end: its goodbye is sent again after 3 s, and it waits for its scripts. One that ends by
+/// itself has as long before it is told to.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many lines of its log are heard before it is told to end, at most.
+const LINES: usize = 1000;
 /// How long its last words may take once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -35,6 +38,9 @@ const PROOFS: [(&str, bool); 6] = [
     ("rcvd [PAP AuthAck ", false),
 ];
 
+/// What it writes before it waits for its scripts, `ip-down` among them, and ends. A signal would have it end them first.
+const LINK_ENDED: &str = "Connection terminated.";
+
 /// What stands behind the user's name in its log.
 const METHOD: &[u8] = b" authenticated with ";
 
@@ -48,7 +54,7 @@ pub(super) async fn run(
     let group = Group::of(&child);
     let mut lines = BufReader::new(pipe).split(b'\n');
     let (mut said, mut open) = (Said::default(), true);
-    let mut stopped = false;
+    let (mut stopped, mut spared) = (false, false);
     let mut next: Option<(tokio::time::Instant, Signal)> = None;
     let status = loop {
         let signal = async {
@@ -71,6 +77,17 @@ pub(super) async fn run(
                 next = Some((tokio::time::Instant::now() + after.unwrap_or_default(), Signal::SIGTERM));
             }
             signal = signal => {
+                for _ in 0..LINES {
+                    // What it has written is older than the signal.
+                    let Ok(Ok(Some(line))) = timeout(Duration::ZERO, lines.next_segment()).await else { break };
+                    said.hear(&line).into_iter().for_each(|user| tell(What::User(user)));
+                }
+                if signal == Signal::SIGTERM && said.link_ended && !spared {
+                    debug!("pppd ends by itself, when its scripts have: it is not told to before {PATIENCE:?} are over");
+                    spared = true;
+                    next = Some((tokio::time::Instant::now() + PATIENCE, signal));
+                    continue;
+                }
                 group.signal(signal);
                 if signal == Signal::SIGKILL {
                     warn!("pppd goes on after {PATIENCE:?}: killed");
@@ -101,6 +118,8 @@ pub(super) struct Said {
     pub(super) denied: bool,
     /// It has been sent them, and has not said yet what it thinks of them.
     pub(super) proving: bool,
+    /// It ends by itself, when its scripts have.
+    pub(super) link_ended: bool,
 }
 
 impl Said {
@@ -110,6 +129,7 @@ impl Said {
         let line = text(line);
         debug!(target: "pppd", "{line}");
         self.denied |= DENIED.iter().any(|start| line.starts_with(start));
+        self.link_ended |= line == LINK_ENDED;
         let packet = line.starts_with("sent [") || line.starts_with("rcvd [");
         if let Some((_, proves)) = PROOFS.iter().find(|(start, _)| line.starts_with(start)) {
             self.proving = *proves;
@@ -169,6 +189,9 @@ mod tests {
             assert_eq!(said.proving, proving, "{line}");
             assert!(said.last.starts_with("CHAP authentication failed"), "{}", said.last);
         }
+        assert!(!said.link_ended);
+        said.hear(b"Connection terminated.");
+        assert!(said.link_ended);
         for line in ["pppd: unrecognized option 'nonsense'", "pppd version 2.5.2", "Usage: pppd"] {
             assert_eq!(said.hear(line.as_bytes()), None);
         }
