@@ -18,6 +18,7 @@ pub(crate) const VALGRIND: &[Needed] = &[("valgrind", "valgrind")];
 /// To set up real peers, to run them, and to compile the sample that runs beside them.
 pub(crate) const PEERS: &[Needed] = &[
     ("ip", "iproute2"),
+    ("ping", "iputils-ping"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("chroot", "coreutils"),
