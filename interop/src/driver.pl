@@ -1,6 +1,7 @@
 # Puts the kernel's PPPoL2TP driver to work by its sockets, and dies where it does not do what it should.
 #   driver.pl frames SECONDS      a tunnel of two sessions that carries frames for so long, 200 at least
 #   driver.pl sessions COUNT      a tunnel of so many, each with a frame, ended by each of its sockets first
+#   driver.pl checksums           whether messages have UDP checksums, by options of the UDP socket
 #   driver.pl datagrams DIRECTORY a session that is sent every file there, whatever it is
 # and while messages arrive without end:
 #   driver.pl loads MODULE COUNT  unloads and loads it so often, each time with a session in between
@@ -8,12 +9,13 @@
 #   driver.pl namespaces COUNT    network namespaces that end with all of that in them
 use strict;
 use Fcntl;
-use Socket;
+use Socket qw(:DEFAULT IPPROTO_UDP inet_pton pack_sockaddr_in6);
 use IO::Socket::INET;
 my ($AF_PPPOX, $PX_PROTO_OL2TP, $SOL_PPPOL2TP) = (24, 1, 273);
 my ($RECVSEQ, $SENDSEQ, $LNSMODE, $REORDERTO) = (2, 3, 4, 5);
 my ($PPPIOCGCHAN, $PPPIOCATTCHAN, $PPPIOCNEWUNIT, $PPPIOCCONNECT) = (0x80047437, 0x40047438, 0xc004743e, 0x4004743a);
 my ($SIOCSIFFLAGS, $IFF_UP, $CLONE_NEWNET) = (0x8914, 1, 0x40000000);
+my ($SO_NO_CHECK, $UDP_NO_CHECK6_TX) = (11, 101);
 my %syscall = (delete_module => 176, finit_module => 313, unshare => 272);
 # Where messages arrive without end.
 my $PORT = 1701;
@@ -23,7 +25,9 @@ my $FRAME = pack 'n C*', 0xc021, 9, 1, 0, 8, 1, 2, 3, 4;
 sub pppox {
     my ($fd, $peer, @ids) = @_;
     socket my $socket, $AF_PPPOX, SOCK_DGRAM, $PX_PROTO_OL2TP or die "socket: $!";
-    my $address = pack('S L l l', $AF_PPPOX, $PX_PROTO_OL2TP, $$, $fd) . $peer . pack 'S4', @ids[0, 2, 1, 3];
+    my $address = pack 'S L l l', $AF_PPPOX, $PX_PROTO_OL2TP, $$, $fd;
+    my $ids = pack 'S4', @ids[0, 2, 1, 3];
+    $address .= sockaddr_family($peer) == AF_INET6 ? $ids . $peer : $peer . $ids;
     connect $socket, $address or die "connect @ids: $!";
     return $socket;
 }
@@ -105,6 +109,39 @@ sub sessions {
         die "what is left after $first: " . known() if known();
     }
     print "$count sessions\n";
+}
+
+# The UDP checksum of a session's frame, as the network gets it.
+sub checksum {
+    my ($ipv6, $no_check, $no_check6) = @_;
+    my ($family, $name) = $ipv6 ? (AF_INET6, pack_sockaddr_in6(0, inet_pton(AF_INET6, '::1')))
+        : (AF_INET, pack_sockaddr_in(0, inet_aton('127.0.0.1')));
+    my @sockets;
+    for my $n (0, 1) {
+        socket $sockets[$n], $family, SOCK_DGRAM, 0 or die "socket: $!";
+        bind $sockets[$n], $name or die "bind: $!";
+    }
+    my ($udp, $peer) = @sockets;
+    setsockopt $udp, SOL_SOCKET, $SO_NO_CHECK, pack 'i', $no_check or die "SO_NO_CHECK: $!";
+    setsockopt $udp, IPPROTO_UDP, $UDP_NO_CHECK6_TX, pack 'i', $no_check6 or die "UDP_NO_CHECK6_TX: $!";
+    my $management = pppox(fileno $udp, getsockname $peer, 1, 2, 0, 0);
+    my $session = pppox(-1, getsockname $peer, 1, 2, 10, 20);
+    socket my $raw, $family, SOCK_RAW, IPPROTO_UDP or die "socket: $!";
+    send($session, $FRAME, 0) // die "send: $!";
+    # With its IPv4 header, without an IPv6 one.
+    my $message = substr frame($raw) // die('nothing was sent'), $ipv6 ? 0 : 20;
+    expect('frame', substr($message, -length $FRAME), $FRAME);
+    return unpack 'x6n', $message;
+}
+
+sub checksums {
+    # IPv6, SO_NO_CHECK, UDP_NO_CHECK6_TX; whether there is one.
+    for ([0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 1], [1, 0, 1, 0]) {
+        my $has = pop @$_;
+        my $checksum = checksum(@$_);
+        die "@$_: $checksum" if $has != ($checksum != 0);
+    }
+    print "6 checksums\n";
 }
 
 sub datagrams {
@@ -283,7 +320,7 @@ sub namespaces {
 
 my ($what, @arguments) = @ARGV;
 my %what = (
-    frames => \&frames, sessions => \&sessions, datagrams => \&datagrams,
+    frames => \&frames, sessions => \&sessions, checksums => \&checksums, datagrams => \&datagrams,
     loads => \&loads, orders => \&orders, namespaces => \&namespaces,
 );
 ($what{$what} // die 'what?')->(@arguments);

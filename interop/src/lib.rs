@@ -49,22 +49,13 @@ fn build() -> io::Result<PathBuf> {
     Ok(profile.join("ol2tp"))
 }
 
-/// A test of another package, built as [`ol2tp()`] is.
+/// A test of the workspace's, built as [`ol2tp()`] is: by itself its package would have other features of what it
+/// needs, and all of that would be built once more.
 ///
 /// Errors: it does not build, or the caller is not run by cargo.
-pub fn test_of(package: &str, test: &str) -> io::Result<PathBuf> {
+pub fn workspace_test(name: &str) -> io::Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "test",
-        "--quiet",
-        "--no-run",
-        "--message-format",
-        "json",
-        "--package",
-        package,
-        "--test",
-        test,
-    ]);
+    cargo.args(["test", "--quiet", "--no-run", "--message-format", "json", "--workspace", "--test", name]);
     cargo.arg("--target-dir").arg(target()?);
     if profile()?.ends_with("release") {
         cargo.arg("--release");
@@ -75,7 +66,7 @@ pub fn test_of(package: &str, test: &str) -> io::Result<PathBuf> {
         Some(PathBuf::from(message.get("executable")?.as_str()?))
     };
     let found = String::from_utf8_lossy(&output.stdout).lines().find_map(executable);
-    found.ok_or_else(|| io::Error::other(format!("the test {test} of {package} does not build")))
+    found.ok_or_else(|| io::Error::other(format!("the test {name} does not build")))
 }
 
 /// cargo's directory of the profile that the running test was built with.

@@ -73,6 +73,14 @@ fn kmod_hears_whatever_is_sent() {
 }
 
 #[test]
+fn kmod_has_udp_checksums_as_its_socket_says() {
+    let lan = Lan::new().expect("a network");
+    let guest = guest(&lan);
+    assert_eq!(guest.run("exec perl /host/driver.pl checksums").expect("as it says"), "6 checksums");
+    good_end(&guest);
+}
+
+#[test]
 fn kmod_comes_and_goes_under_traffic() {
     let lan = Lan::new().expect("a network");
     let guest = guest(&lan);

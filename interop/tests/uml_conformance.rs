@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use interop::lan::Lan;
-use interop::test_of;
 use interop::uml::{self, Uml, is_module};
+use interop::workspace_test;
 
 /// How many there are at least.
 const TESTS: usize = 309;
@@ -19,7 +19,7 @@ const CHOICE: [&str; 2] = ["--skip", "user::"];
 #[test]
 #[allow(clippy::print_stdout)]
 fn uml_kernel_passes_the_conformance_tests() {
-    let program = test_of("pppol2tp", "conformance").expect("the tests");
+    let program = workspace_test("conformance").expect("the tests");
     let list = Command::new(&program).args(CHOICE).arg("--list").output().expect("their names");
     let list = String::from_utf8(list.stdout).expect("text");
     let expected: BTreeSet<_> = list.lines().filter_map(|line| line.strip_suffix(": test")).collect();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use interop::lan::Lan;
-use interop::test_of;
 use interop::uml::{self, Uml, is_module};
+use interop::workspace_test;
 
 /// How many tests there are at least.
 const TESTS: usize = 66;
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[test]
 #[allow(clippy::print_stdout)]
 fn uml_runs_the_tests_of_home_linux() {
-    let program = test_of("pppol2tp", "linux").expect("the tests");
+    let program = workspace_test("linux").expect("the tests");
     let lan = Lan::new().expect("a network");
     let guest = Uml::boot(&lan, 2).expect("a guest");
     let program = guest.program(&program).expect("copied");

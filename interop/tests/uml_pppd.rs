@@ -474,6 +474,35 @@ fn uml_pppd_runs_scripts_and_hides_the_password() {
 }
 
 #[test]
+fn uml_pppd_runs_its_script_to_the_end() {
+    let lan = Lan::new().expect("a network");
+    let called = guest(&lan, 2);
+    let script = "#!/bin/sh\necho begun >>/run/told; read go </run/go; echo ended >>/run/told\n";
+    let script = called.file("ip-down", script).expect("a file");
+    called.run(&format!("mkfifo /run/go && install -m 755 {script} /etc/ppp")).expect("its script");
+    let patient = PPPD.replace("\"debug\"", "\"debug\", \"child-timeout\", \"60\"");
+    let server = GuestDaemon::serve(&called, &serve("linux", called.address, &patient)).expect("a server");
+    let configuration = connect("user", called.address, OWN);
+    let client =
+        Daemon::start(&lan.here, &["connect", "-c", "FILE", "peer"], &configuration).expect("a client");
+    up(|wanted| server.told(wanted), INNER).expect("the server is told");
+    up(|wanted| client.told(wanted), (INNER.1, INNER.0)).expect("the client is told");
+    // Its link ends first: the call's end finds the script running.
+    called.run("ip link delete ppp0").expect("it is there");
+    server.job().find(PATIENCE, with("Connection terminated.")).expect("its link has ended");
+    client.stop().expect("a good end");
+    let decision = server.job().find(PATIENCE, |line| {
+        let words = ["pppd ends by itself", "sending SIGTERM to process"];
+        words.into_iter().find(|words| line.contains(words))
+    });
+    assert_eq!(decision.expect("the call has ended"), "pppd ends by itself");
+    called.run("echo >/run/go").expect("the script goes on");
+    called.run("pidwait -x pppd; true").expect("pppd ends");
+    assert_eq!(called.run("cat /run/told").expect("the script has run"), "begun\nended");
+    server.stop().expect("a good end");
+}
+
+#[test]
 fn uml_pppd_tells_accms() {
     let lan = Lan::new().expect("a network");
     let [caller, called] = [2, 3].map(|host| guest(&lan, host));

@@ -4,6 +4,7 @@
 //!   target/peers/sid       xl2tpd, pppd and kl2tpd, and User-Mode Linux, a kernel with PPPoL2TP for them
 //!   target/peers/bookworm  l2tpns, which later suites lack, and FreeRADIUS
 //!   target/peers/trixie    QEMU and Debian's own kernel, for cargo xtask bench kernel and kmod; the rustc of bpf
+//!   target/peers/stock     sid's own kernel, for cargo xtask kmod
 //!   target/peers/kernel    the kernel's sources and what compiles them, for cargo xtask kmod
 //! ```
 //!
@@ -38,7 +39,7 @@ pub(crate) struct Root {
     /// Whom it is for.
     peers: &'static str,
     /// Packages; what they depend on comes along.
-    packages: &'static [&'static str],
+    packages: &'static [&'static [&'static str]],
     /// What finishes it, in there; it has to succeed.
     finish: &'static str,
 }
@@ -48,7 +49,7 @@ pub(crate) const SID: Root = Root {
     name: "sid",
     suite: "sid",
     peers: "xl2tpd, pppd, kl2tpd and User-Mode Linux",
-    packages: &[
+    packages: &[&[
         "base-files",
         "coreutils",
         "dash",
@@ -63,7 +64,7 @@ pub(crate) const SID: Root = Root {
         "sed",
         "user-mode-linux",
         "xl2tpd",
-    ],
+    ]],
     // modprobe looks for modules where those of any kernel are.
     finish: "mkdir /host && ln -s uml/modules /usr/lib/modules && test -x /usr/bin/linux.uml && pppd --version",
 };
@@ -73,42 +74,56 @@ pub(crate) const BOOKWORM: Root = Root {
     name: "bookworm",
     suite: "bookworm",
     peers: "l2tpns and FreeRADIUS",
-    packages: &["coreutils", "dash", "freeradius", "l2tpns"],
+    packages: &[&["coreutils", "dash", "freeradius", "l2tpns"]],
     finish: "mkdir /dev /host /proc /run /tmp && ln -sf /host/ip_pool /etc/l2tpns && freeradius -v",
 };
 
-/// A stock kernel, QEMU to run it in, what its root directory is made of, and what compiles a module for it.
+/// A stock kernel, what its root directory is made of, and what compiles a module for it.
+const STOCK: &[&str] = &[
+    "base-files",
+    "bash",
+    "busybox-static",
+    "coreutils",
+    "cpio",
+    "dash",
+    "diffutils",
+    "dkms",
+    "findutils",
+    "gawk",
+    "gcc",
+    "grep",
+    "kmod",
+    "libc-bin",
+    "linux-headers-amd64",
+    "linux-image-amd64",
+    "make",
+    "perl-base",
+    "rust-src",
+    "rustc",
+    "sed",
+    "xz-utils",
+];
+
+/// That of a release, and QEMU to run one in.
 pub(crate) const TRIXIE: Root = Root {
     name: "trixie",
     suite: "trixie",
     peers: "QEMU and Debian's kernel",
-    packages: &[
-        "base-files",
-        "bash",
-        "busybox-static",
-        "coreutils",
-        "cpio",
-        "dash",
-        "diffutils",
-        "dkms",
-        "findutils",
-        "gawk",
-        "gcc",
-        "grep",
-        "kmod",
-        "libc-bin",
-        "linux-headers-amd64",
-        "linux-image-amd64",
-        "make",
-        "perl-base",
-        "qemu-system-x86",
-        "rust-src",
-        "rustc",
-        "sed",
-        "xz-utils",
-    ],
+    packages: &[STOCK, &["qemu-system-x86"]],
     finish: "mkdir -p /host && ln -sf gawk /usr/bin/awk && depmod $(basename /usr/lib/modules/*) && \
              qemu-system-x86_64 --version && rustc --version",
+};
+
+/// The latest, which has its image among its modules. Where the archive is in the midst of a new one, image and headers
+/// are of two, which fails here.
+pub(crate) const STOCK_SID: Root = Root {
+    name: "stock",
+    suite: "sid",
+    peers: "sid's own kernel",
+    packages: &[STOCK, &["dpkg", "tar"]],
+    finish: "mkdir -p /host && ln -sf gawk /usr/bin/awk && depmod $(basename /usr/lib/modules/*) && \
+             cp /usr/lib/modules/*/vmlinuz /boot/vmlinuz-sid && test -f /usr/lib/modules/*/build/Makefile && \
+             rustc --version",
 };
 
 /// Linux' sources, and the compilers for a kernel and for the module in `kernel/`.
@@ -116,7 +131,7 @@ pub(crate) const KERNEL: Root = Root {
     name: "kernel",
     suite: "sid",
     peers: "the kernel's sources, gcc and rustc",
-    packages: &[
+    packages: &[&[
         "base-files",
         "bash",
         "bc",
@@ -143,7 +158,7 @@ pub(crate) const KERNEL: Root = Root {
         "sed",
         "tar",
         "xz-utils",
-    ],
+    ]],
     finish: "mkdir /host && ln -s gawk /usr/bin/awk && gcc --version && rustc --version && ls /usr/src/linux-source-*.tar.xz",
 };
 
@@ -178,7 +193,13 @@ impl Root {
 
     /// What it is made from.
     fn recipe(&self) -> String {
-        format!("{}\n{}\n", self.packages.join("\n"), self.finish)
+        format!("{}\n{}\n", self.all_packages().join("\n"), self.finish)
+    }
+
+    fn all_packages(&self) -> Vec<&'static str> {
+        let mut packages = self.packages.concat();
+        packages.sort_unstable();
+        packages
     }
 }
 
@@ -253,7 +274,7 @@ fn fetch(root: &Root, work: &Path) -> Result<(), String> {
     };
     execute(&mut apt_get("update --error-on=any"))?;
     let install = "install --yes --download-only --no-install-recommends";
-    execute(&mut apt_get(&format!("{install} {}", root.packages.join(" "))))?;
+    execute(&mut apt_get(&format!("{install} {}", root.all_packages().join(" "))))?;
 
     let archives = work.join("cache/archives");
     let entries = fs::read_dir(&archives).and_then(Iterator::collect::<Result<Vec<_>, _>>);

@@ -1,8 +1,9 @@
 //! Debian's own kernel in QEMU, which emulates the processors: it needs no virtualisation here.
 //!
 //! ```text
-//!   target/peers/trixie ── chroot ── qemu-system-x86_64    kernel and initramfs of /boot
+//!   target/peers/trixie or stock     the kernel, and its modules
 //!     /guest ──── pack.sh ───► /boot/initrd                init.sh, busybox, ol2tp and its libraries, modules
+//!   target/peers/trixie ── chroot ── qemu-system-x86_64    kernel and initramfs of /boot/guest
 //!   standard output ◄───────── serial port                 what init.sh and ol2tp say
 //! ```
 
@@ -10,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::peers::{self, TRIXIE, at};
+use crate::peers::{self, Root, TRIXIE, at};
 use crate::process::{command, probe, run_reading, target};
 
 /// What makes the initramfs, run in the root directory.
@@ -21,7 +22,7 @@ const BENCH: &str = include_str!("qemu/init.sh");
 const KMOD: &str = include_str!("qemu/kmod.sh");
 
 const QEMU: &str = "-m 1024 -no-reboot -nodefaults -display none -serial stdio \
-    -initrd /boot/initrd -kernel";
+    -initrd /boot/guest/initrd -kernel /boot/guest/vmlinuz";
 /// Two processors, each as fast as it goes.
 const PARALLEL: &str = "qemu-system-x86_64 -accel tcg,thread=multi -smp 2";
 /// A processor whose clock goes by what it executes, 4 ns an instruction: what else this machine does is not measured.
@@ -33,15 +34,16 @@ const KERNEL: &str = "console=ttyS0 quiet panic=-1 --";
 ///
 /// Errors: the guest does not boot, or the command fails in it.
 pub(crate) fn bench(args: &[String]) -> Result<String, String> {
-    boot(PARALLEL, BENCH, &[(target().join("release/ol2tp"), "ol2tp")], args)
+    boot(&TRIXIE, PARALLEL, BENCH, &[(target().join("release/ol2tp"), "ol2tp")], args)
 }
 
-/// The conformance tests on the module, which are built. Returns all that the guest writes.
+/// The conformance tests on the module with this root directory's kernel, which are built. Returns all that the guest
+/// writes.
 ///
 /// Errors: as above, or a test fails.
-pub(crate) fn kmod_tests(module: &Path, conformance: &Path) -> Result<String, String> {
+pub(crate) fn kmod_tests(root: &Root, module: &Path, conformance: &Path) -> Result<String, String> {
     let files = [(module.into(), "pppol2tp.ko"), (conformance.into(), "conformance")];
-    boot(PARALLEL, KMOD, &files, &["tests".into()])
+    boot(root, PARALLEL, KMOD, &files, &["tests".into()])
 }
 
 /// `kmod_load` with arguments on the module and on the kernel's own driver; it and the command are built. Returns all
@@ -55,20 +57,31 @@ pub(crate) fn kmod_load(module: &Path, args: &[String]) -> Result<String, String
         (release.join("ol2tp"), "ol2tp"),
         (release.join("examples/kmod_load"), "kmod_load"),
     ];
-    boot(COUNTED, KMOD, &files, &[&["load".into()], args].concat())
+    boot(&TRIXIE, COUNTED, KMOD, &files, &[&["load".into()], args].concat())
 }
 
-/// Boots a guest of these files, whose first process gets these arguments. Returns all that it writes.
-fn boot(processors: &str, init: &str, files: &[(PathBuf, &str)], args: &[String]) -> Result<String, String> {
-    let root = TRIXIE.directory();
-    pack(&root, init, files)?;
-
-    let kernel = fs::read_dir(root.join("boot")).map_err(|error| at(&root, error))?;
+/// Boots a guest of this root directory's kernel and these files, whose first process gets these arguments. Returns all
+/// that it writes.
+fn boot(
+    root: &Root,
+    processors: &str,
+    init: &str,
+    files: &[(PathBuf, &str)],
+    args: &[String],
+) -> Result<String, String> {
+    pack(&root.directory(), init, files)?;
+    // QEMU is trixie's.
+    let (from, here) = (root.directory().join("boot"), TRIXIE.directory());
+    let to = here.join("boot/guest");
+    let kernel = fs::read_dir(&from).map_err(|error| at(&from, error))?;
     let kernel = kernel.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let kernel = kernel.filter(|name| name.starts_with("vmlinuz-")).max().ok_or("no kernel in /boot")?;
-    let mut qemu = chroot(&root);
-    qemu.args(processors.split_whitespace());
-    qemu.args(QEMU.split_whitespace()).arg(format!("/boot/{kernel}"));
+    fs::create_dir_all(&to).map_err(|error| at(&to, error))?;
+    for (file, name) in [(&*kernel, "vmlinuz"), ("initrd", "initrd")] {
+        fs::copy(from.join(file), to.join(name)).map_err(|error| at(&from.join(file), error))?;
+    }
+    let mut qemu = chroot(&here);
+    qemu.args(processors.split_whitespace()).args(QEMU.split_whitespace());
     qemu.args(["-append", &format!("{KERNEL} {}", args.join(" "))]).stdin(Stdio::null());
     let (mut code, mut output) = (None, String::new());
     run_reading(&mut qemu, |line| {

@@ -50,7 +50,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -69,7 +69,8 @@ const STEPS: [Step; 16] = [
     Step { name: "peers", slow: true, run: || peers(&[&peers::SID], SID) },
     Step { name: "kmod", slow: true, run: kernel_module },
     Step { name: "bpf", slow: true, run: programs },
-    Step { name: "stock", slow: true, run: stock_kernel },
+    Step { name: "stock", slow: true, run: || stock_kernel(&peers::TRIXIE) },
+    Step { name: "stock-sid", slow: true, run: || stock_kernel(&peers::STOCK_SID) },
     Step { name: "l2tpns", slow: true, run: || peers(&[&peers::SID, &peers::BOOKWORM], BOOKWORM) },
 ];
 
@@ -213,11 +214,14 @@ fn programs() -> Result<Passed, Problem> {
     Ok(bpf::check()?)
 }
 
-/// The module's package, and what that installs, on Debian's own kernel.
-fn stock_kernel() -> Result<Passed, Problem> {
+/// Its package, and what that installs, on Debian's own kernel.
+fn stock_kernel(root: &Root) -> Result<Passed, Problem> {
     install::packages(install::PEERS).map_err(Problem::Missing)?;
-    peers::set_up(&peers::TRIXIE).map_err(Problem::Missing)?;
-    kmod::stock_tests()?;
+    // QEMU is trixie's.
+    for root in [&peers::TRIXIE, root] {
+        peers::set_up(root).map_err(Problem::Missing)?;
+    }
+    kmod::stock_tests(root)?;
     Ok(Passed::new())
 }
 

@@ -5,7 +5,8 @@
 //!                      ├─► openl2tp.so tells ACCMs ────────────► SLI
 //!                      └─► ended: its exit code ─────────────────► CDN, end_session
 //!  close_link ─► SIGTERM, it says goodbye, ─► ended
-//!  end_session ─► SIGTERM, and SIGKILL after PATIENCE ─► dial_pppd_ended
+//!  end_session ─┬─► SIGTERM, and SIGKILL after PATIENCE ─► dial_pppd_ended
+//!               └─► it ends by itself, and its scripts run: the same after PATIENCE
 //! ```
 //!
 //! | its descriptor | what |
@@ -31,31 +32,28 @@ use l2tp_control::{Cause, Instant};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::Signal;
 use pppol2tp::netlink::{Netlink, Notice, Notices};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout};
-use tracing::{debug, warn};
+use tokio::time::sleep_until;
+use tracing::warn;
 
 use self::events::{Events, LinkInfo};
 use self::logins::Logins;
+use self::process::Said;
 use super::Reactor;
 use super::ending::Ending;
 use super::key::Key;
 use super::network::{self, Way};
 use super::sessions::Session;
-use super::tunnels::text;
 use crate::accounts::TerminateCause;
 use crate::advert;
 use crate::config;
 use crate::descriptors;
 use crate::error::{Doing, Error, Result};
-use crate::hooks::child::Group;
 use crate::notice::Step;
 use crate::serve::readable;
 
@@ -63,34 +61,14 @@ mod arguments;
 mod events;
 mod exit;
 mod logins;
+mod process;
 
-/// How long pppd may take to end: its goodbye is sent again after 3 s, and it waits for its scripts.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may go on after a call that ends while it proves who we are: the answer may lie in its queue.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long it may go on after any other: it may be about to write that its session has gone, and then it ends by itself.
+const HANG_UP: Duration = Duration::from_millis(100);
 /// How long interfaces are not looked at again: each session's coming makes several changes, each look is at all.
 const LOOKS: Duration = Duration::from_millis(50);
-/// How long its last words may take once it has ended.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-
-/// What it writes when the peer does not accept our name and password. Its exit code says so, too, unless a signal has
-/// ended it.
-const DENIED: [&str; 3] =
-    ["CHAP authentication failed", "PAP authentication failed", "EAP: peer reports authentication failure"];
-
-/// What it writes of packets by which we prove who we are, and of the peer's consent.
-const PROOFS: [(&str, bool); 6] = [
-    ("sent [CHAP Response ", true),
-    ("sent [EAP Response ", true),
-    ("sent [PAP AuthReq ", true),
-    ("rcvd [CHAP Success ", false),
-    ("rcvd [EAP Success ", false),
-    ("rcvd [PAP AuthAck ", false),
-];
-
-/// What stands behind the user's name in its log.
-const METHOD: &[u8] = b" authenticated with ";
-
 /// The pppd of a session. It is ended when this value is dropped.
 pub(super) struct Pppd {
     /// Dropped, it has pppd end now; told a time, after that.
@@ -110,9 +88,9 @@ impl Pppd {
     /// Its call has ended, and so it ends, when it has heard what came before if that matters. Until it has, nothing
     /// is routed to its interface: who has its address next may be here sooner.
     pub(super) fn end(self, netlink: &Netlink, hears: bool) {
-        if let Some(goes_on) = self.goes_on.filter(|_| hears) {
+        if let Some(goes_on) = self.goes_on {
             // It may have ended.
-            let _ = goes_on.send(ANSWER);
+            let _ = goes_on.send(if hears { ANSWER } else { HANG_UP });
         }
         if let Some(index) = self.index {
             // It may have gone.
@@ -261,7 +239,7 @@ impl Pppds {
         // A daemon that has ended does not want to know.
         let tell = move |what| drop(told.send(Told { session, what }));
         while self.tasks.try_join_next().is_some() {}
-        self.tasks.spawn(run(child, said, stop, tell));
+        self.tasks.spawn(process::run(child, said, stop, tell));
         Ok(Pppd { goes_on: Some(goes_on), index: None, way })
     }
 }
@@ -274,104 +252,6 @@ fn secrets(session: &Session) -> io::Result<File> {
         file.write_all(options.as_bytes())?;
     }
     Ok(file)
-}
-
-/// Sees to a pppd until it has ended.
-async fn run(
-    mut child: Child,
-    pipe: pipe::Receiver,
-    mut stop: oneshot::Receiver<Duration>,
-    tell: impl Fn(What),
-) {
-    let group = Group::of(&child);
-    let mut lines = BufReader::new(pipe).split(b'\n');
-    let (mut said, mut open) = (Said::default(), true);
-    let mut stopped = false;
-    let mut next: Option<(tokio::time::Instant, Signal)> = None;
-    let status = loop {
-        let signal = async {
-            match next {
-                Some((at, signal)) => {
-                    sleep_until(at).await;
-                    signal
-                }
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            line = lines.next_segment(), if open => match line {
-                Ok(Some(line)) => said.hear(&line).into_iter().for_each(|user| tell(What::User(user))),
-                Ok(None) | Err(_) => open = false,
-            },
-            status = child.wait() => break status,
-            after = &mut stop, if !stopped => {
-                stopped = true;
-                next = Some((tokio::time::Instant::now() + after.unwrap_or_default(), Signal::SIGTERM));
-            }
-            signal = signal => {
-                group.signal(signal);
-                if signal == Signal::SIGKILL {
-                    warn!("pppd goes on after {PATIENCE:?}: killed");
-                    break child.wait().await;
-                }
-                next = Some((tokio::time::Instant::now() + PATIENCE, Signal::SIGKILL));
-            }
-        }
-    };
-    group.release();
-    let rest = async {
-        while open && let Ok(Some(line)) = lines.next_segment().await {
-            said.hear(&line).into_iter().for_each(|user| tell(What::User(user)));
-        }
-    };
-    // Its scripts may hold the pipe open.
-    let _ = timeout(LAST_WORDS, rest).await;
-    tell(What::Ended { status, said });
-}
-
-/// What a pppd has said.
-#[derive(Default)]
-struct Said {
-    /// The last line, but for its usage and packets.
-    last: String,
-    usage: bool,
-    /// The peer has not accepted our name and password.
-    denied: bool,
-    /// It has been sent them, and has not said yet what it thinks of them.
-    proving: bool,
-}
-
-impl Said {
-    /// Returns who the peer has proved to be, if the line says so.
-    fn hear(&mut self, line: &[u8]) -> Option<Box<[u8]>> {
-        let user = user(line);
-        let line = text(line);
-        debug!(target: "pppd", "{line}");
-        self.denied |= DENIED.iter().any(|start| line.starts_with(start));
-        let packet = line.starts_with("sent [") || line.starts_with("rcvd [");
-        if let Some((_, proves)) = PROOFS.iter().find(|(start, _)| line.starts_with(start)) {
-            self.proving = *proves;
-        }
-        // Behind an option that it does not know comes what it knows.
-        self.usage |= ["ppp v", "pppd version", "Usage:"].iter().any(|start| line.starts_with(start));
-        if !self.usage && !packet && !line.trim().is_empty() {
-            self.last = line;
-        }
-        user
-    }
-}
-
-/// The name in `Peer NAME authenticated with METHOD`, where a backslash stands before a quotation mark and before
-/// another. pppd tells it in no other way without a plugin or a script.
-fn user(line: &[u8]) -> Option<Box<[u8]>> {
-    let name = line.strip_prefix(b"Peer ")?;
-    let end = name.windows(METHOD.len()).rposition(|words| words == METHOD)?;
-    let mut octets = name[..end].iter();
-    let plain = std::iter::from_fn(|| match octets.next()? {
-        b'\\' => octets.next(),
-        octet => Some(octet),
-    });
-    Some(plain.copied().collect())
 }
 
 impl Reactor<'_> {
@@ -589,40 +469,5 @@ mod tests {
         let lo = addresses(&all["lo"], true).map(|(local, _)| local);
         assert_eq!(lo, Some([127, 0, 0, 1].into()));
         assert_eq!(addresses(&[], true), None);
-    }
-
-    #[test]
-    fn its_log_tells_the_user_and_the_last_words() {
-        let mut said = Said::default();
-        let rows: [(&str, Option<&[u8]>); 5] = [
-            ("using channel 1", None),
-            ("Peer alice authenticated with MS-CHAPv2", Some(b"alice")),
-            (
-                r"Peer DOM\\al authenticated with you authenticated with CHAP",
-                Some(br"DOM\al authenticated with you"),
-            ),
-            ("Peer is gone", None),
-            ("", None),
-        ];
-        for (line, user) in rows {
-            assert_eq!(said.hear(line.as_bytes()).as_deref(), user, "{line}");
-        }
-        assert_eq!((&*said.last, said.denied), ("Peer is gone", false));
-        said.hear(b"CHAP authentication failed: E=691 R=0");
-        assert!(said.denied);
-        for (line, proving) in [
-            ("rcvd [CHAP Challenge id=0x1 <00>, name = \"lns\"]", false),
-            ("sent [CHAP Response id=0x1 <00>, name = \"alice\"]", true),
-            ("rcvd [LCP EchoRep id=0x0 magic=0x1]", true),
-            ("rcvd [CHAP Success id=0x1 \"\"]", false),
-        ] {
-            said.hear(line.as_bytes());
-            assert_eq!(said.proving, proving, "{line}");
-            assert!(said.last.starts_with("CHAP authentication failed"), "{}", said.last);
-        }
-        for line in ["pppd: unrecognized option 'nonsense'", "pppd version 2.5.2", "Usage: pppd"] {
-            assert_eq!(said.hear(line.as_bytes()), None);
-        }
-        assert_eq!(said.last, "pppd: unrecognized option 'nonsense'");
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use l2tp_control::wire::{CauseCode, CdnResult, Direction, ErrorCode};
 use l2tp_control::{Cause, PppCause};
 
-use super::Said;
+use super::process::Said;
 use crate::accounts::TerminateCause;
 use crate::notice::Failed;
 use crate::server::ending::Ending;
