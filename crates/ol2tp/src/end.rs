@@ -121,6 +121,14 @@ impl End {
         }
     }
 
+    /// Whether its session takes the fast path: `on`, or why not.
+    ///
+    /// Errors: it does not answer.
+    pub fn fast(&mut self) -> Result<String> {
+        let session = self.show(What::Sessions)?.sessions.into_iter().flatten().next();
+        Ok(session.and_then(|session| session.fast).unwrap_or_else(|| "there is no session".into()))
+    }
+
     /// Counters of its sessions that tell of lost frames and are not 0, as `left rx_errors 3`.
     pub fn errors(&mut self, name: &str) -> Result<Vec<String>> {
         let sessions = self.show(What::Sessions)?.sessions.into_iter().flatten();

@@ -194,9 +194,10 @@ fn session_text(session: &SessionView) -> String {
     let interface = session.interface.as_deref().unwrap_or("none");
     let side = if session.lns_mode { "LNS" } else { "LAC" };
     let ppp = session.ppp.as_ref().map(ppp_text).unwrap_or_default();
+    let fast = session.fast.as_ref().map(|fast| format!("  fast path {fast}\n")).unwrap_or_default();
     format!(
         "SESSION {tunnel_id}/{session_id} (peer's {peer_tunnel_id}/{peer_session_id})\n\
-         {ppp}\x20 peer {}  interface {interface}  mtu {mtu}  mru {mru}\n\
+         {ppp}\x20 peer {}  interface {interface}  mtu {mtu}  mru {mru}\n{fast}\
          \x20 {side}  recv-seq {}  send-seq {}  reorder-timeout {} ms  debug {}\n\
          \x20 nr {nr}  ns {ns}\n{}",
         session.peer,
@@ -285,6 +286,7 @@ mod tests {
             peer: tunnel.peer.clone(),
             bound: true,
             interface: Some("ppp0".into()),
+            fast: Some("on".into()),
             mtu: 1458,
             mru: 1458,
             recv_seq: false,
@@ -349,6 +351,7 @@ six    /64       1  65535  65536"
             "  local 10.0.0.1  remote 10.0.0.10 fe80::a",
             "  calling number 123  called number -",
             "  peer 192.0.2.2:1701  interface ppp0  mtu 1458  mru 1458",
+            "  fast path on",
             "  LNS  recv-seq off  send-seq off  reorder-timeout 0 ms  debug none",
             "  rx_bytes  1500000",
         ] {

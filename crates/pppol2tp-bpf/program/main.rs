@@ -651,7 +651,8 @@ pub extern "C" fn up(skb: *mut Skb) -> i32 {
         if head & 1 != 0 {
             // The protocol's one byte, and all else a byte further.
             let lengths = 2 * ((one + prefix) as u16).to_be() as u64;
-            total = fold(total - lengths).swap_bytes() as u64 + lengths + ((carried as u16) << 8).to_be() as u64;
+            total =
+                fold(total - lengths).swap_bytes() as u64 + lengths + ((carried as u16) << 8).to_be() as u64;
         }
         let right = match !fold(sum + total) {
             0 => !0,

@@ -29,6 +29,8 @@ const PINGS: Requests =
 #[derive(Debug, Serialize)]
 struct Report {
     driver: &'static str,
+    /// `on`, or why there is no fast path here.
+    fast: String,
     ladder: Vec<Rung>,
     ping: Ping,
     ping6: Ping,
@@ -55,10 +57,14 @@ struct Rung {
 struct Throughput {
     direct_gbit_s: f64,
     tunnel_gbit_s: f64,
+    /// By the fast path, inside the kernel; 0 where there is none.
+    fast_gbit_s: f64,
     /// Through a driver that moves one packet a system call.
     plain_gbit_s: f64,
     /// Tunnel by direct.
     ratio: f64,
+    /// Fast path by direct.
+    fast_ratio: f64,
 }
 
 /// UDP frames a second: medians.
@@ -67,8 +73,10 @@ struct Frames {
     payload_bytes: usize,
     direct_frames_s: f64,
     tunnel_frames_s: f64,
+    fast_frames_s: f64,
     plain_frames_s: f64,
     ratio: f64,
+    fast_ratio: f64,
 }
 
 /// A kind of load.
@@ -82,7 +90,7 @@ pub(crate) enum Kind {
 
 pub(crate) const LOADS: [(&str, Kind); 3] =
     [("TCP, 1 stream", Kind::Tcp(1)), ("TCP, 4 streams", Kind::Tcp(4)), ("UDP, 200 bytes", Kind::Udp)];
-const WAYS: [&str; 3] = ["direct", "tunnel", "plain"];
+const WAYS: [&str; 4] = ["direct", "tunnel", "plain", "fast"];
 
 /// Samples by load and way, one a round.
 type Samples = [[Vec<f64>; WAYS.len()]; LOADS.len()];
@@ -118,7 +126,9 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
         ladder.push(Rung { at_ms: round(at.as_secs_f64() * 1000.0), by_client, text: text.into() });
         if args.json { Ok(()) } else { output::print(ladder::rung(by_client, text, at)) }
     })?;
-    let plain = Tunnel::start(&bed, &program, 1, &["--mode", "plain"])?;
+    let plain = Tunnel::start(&bed, &program, 1, &["--mode", "plain", "--fast", "off"])?;
+    let ordinary = Tunnel::start(&bed, &program, 2, &["--mode", args.mode.name(), "--fast", "off"])?;
+    let fast = pair.fast()?;
 
     progress.say("ping through the tunnel");
     let ping4 = ping(&bed.left, pair.server4, PINGS).doing(format_args!("ping {}", pair.server4))?;
@@ -126,11 +136,13 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
     let ping6 = ping_in_scope(&bed.left, pair.server6, PINGS).doing(format_args!("ping {}", pair.server6))?;
 
     let window = Window { ramp: RAMP, length: args.seconds };
-    let ways = [direct(&bed), pair.path(&bed), plain.path(&bed)];
+    // Where there is a fast path, client and server take it.
+    let ways = [direct(&bed), ordinary.path(&bed), plain.path(&bed), pair.path(&bed)];
+    let ways = &ways[..if fast == "on" { ways.len() } else { ways.len() - 1 }];
     let mut samples = Samples::default();
     for round in 1..=args.rounds {
         for ((name, kind), samples) in LOADS.into_iter().zip(&mut samples) {
-            for ((way, path), samples) in WAYS.into_iter().zip(ways).zip(samples.iter_mut()) {
+            for ((way, &path), samples) in WAYS.into_iter().zip(ways).zip(samples.iter_mut()) {
                 progress.now(format_args!("round {round} of {}: {name}, {way} …", args.rounds));
                 samples.push(measure(kind, path, window, interrupt)?);
             }
@@ -150,12 +162,14 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
         }
     }
     plain.stop()?;
+    ordinary.stop()?;
     pair.stop()?;
     drop(progress);
 
     let [tcp, tcp4, udp] = samples.map(|ways| ways.map(|samples| median(&samples)));
     Ok(Report {
         driver: "user",
+        fast,
         ladder,
         ping: ping4,
         ping6,
@@ -166,7 +180,9 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
             direct_frames_s: udp[0].round(),
             tunnel_frames_s: udp[1].round(),
             plain_frames_s: udp[2].round(),
+            fast_frames_s: udp[3].round(),
             ratio: round(udp[1] / udp[0]),
+            fast_ratio: round(udp[3] / udp[0]),
         },
         result: if problems.is_empty() { "ok" } else { "failed" },
         problems,
@@ -187,12 +203,14 @@ pub(crate) fn measure(kind: Kind, path: Path<'_>, window: Window, interrupt: &In
     })
 }
 
-fn throughput([direct, tunnel, plain]: [f64; 3]) -> Throughput {
+fn throughput([direct, tunnel, plain, fast]: [f64; 4]) -> Throughput {
     Throughput {
         direct_gbit_s: round(direct),
         tunnel_gbit_s: round(tunnel),
         plain_gbit_s: round(plain),
+        fast_gbit_s: round(fast),
         ratio: round(tunnel / direct),
+        fast_ratio: round(fast / direct),
     }
 }
 
@@ -214,31 +232,30 @@ fn latest(kind: Kind, samples: &[Vec<f64>]) -> String {
 }
 
 fn text(report: &Report) -> String {
-    let mut table = Table::new(["", "direct", "tunnel", "one at a time", "tunnel/direct"]);
+    let mut table =
+        Table::new(["", "direct", "tunnel", "tunnel/direct", "fast path", "fast/direct", "one at a time"]);
+    let mut row = |name: &str, values: [f64; 4], ratios: [f64; 2], digits: usize| {
+        let [direct, tunnel, fast, plain] = values.map(|value| format!("{value:.digits$}"));
+        let [ratio, fast_ratio] = ratios.map(|ratio| format!("{ratio:.2}"));
+        let (fast, fast_ratio) =
+            if report.fast == "on" { (fast, fast_ratio) } else { ("-".into(), "-".into()) };
+        table.row([name.into(), direct, tunnel, ratio, fast, fast_ratio, plain]);
+    };
     for (name, load) in [("TCP, 1 stream    Gbit/s", &report.tcp), ("TCP, 4 streams   Gbit/s", &report.tcp4)]
     {
-        table.row([
-            name.into(),
-            format!("{:.2}", load.direct_gbit_s),
-            format!("{:.2}", load.tunnel_gbit_s),
-            format!("{:.2}", load.plain_gbit_s),
-            format!("{:.2}", load.ratio),
-        ]);
+        let Throughput { direct_gbit_s, tunnel_gbit_s, fast_gbit_s, plain_gbit_s, ratio, fast_ratio } = *load;
+        row(name, [direct_gbit_s, tunnel_gbit_s, fast_gbit_s, plain_gbit_s], [ratio, fast_ratio], 2);
     }
     let udp = &report.udp_small;
-    table.row([
-        "UDP, 200 bytes   1000/s".into(),
-        format!("{:.0}", udp.direct_frames_s / 1000.0),
-        format!("{:.0}", udp.tunnel_frames_s / 1000.0),
-        format!("{:.0}", udp.plain_frames_s / 1000.0),
-        format!("{:.2}", udp.ratio),
-    ]);
+    let frames = [udp.direct_frames_s, udp.tunnel_frames_s, udp.fast_frames_s, udp.plain_frames_s];
+    row("UDP, 200 bytes   1000/s", frames.map(|frames| frames / 1000.0), [udp.ratio, udp.fast_ratio], 0);
+    let fast = if report.fast == "on" { String::new() } else { format!("\nno fast path: {}", report.fast) };
     let ping = |name, ping: &Ping| {
         let median = ping.median_us.map_or(String::new(), |us| format!(", median {us:.0} µs"));
         format!("{name}  {} of {} answered{median}\n", ping.received, ping.sent)
     };
     format!(
-        "{}{}\n{table}\n\nresult: {}",
+        "{}{}\n{table}{fast}\n\nresult: {}",
         ping("ping IPv4", &report.ping),
         ping("ping IPv6", &report.ping6),
         report.result

@@ -77,6 +77,11 @@ impl Pair {
         load::Path { from: &bed.left, to: &bed.right, source: self.client4, target: self.server4 }
     }
 
+    /// Whether the client's session takes the fast path: `on`, or why not.
+    pub(super) fn fast(&mut self) -> Result<String> {
+        self.client.fast()
+    }
+
     /// Counters that tell of lost frames and are not 0, as `client rx_errors 3`.
     pub(super) fn errors(&mut self) -> Result<Vec<String>> {
         let mut errors = self.client.errors("client")?;

@@ -321,10 +321,11 @@ fn demo_works() {
         assert_eq!(report[ping]["received"], 20);
     }
     for load in ["tcp", "tcp4"] {
-        for way in ["direct_gbit_s", "tunnel_gbit_s", "plain_gbit_s"] {
+        for way in ["direct_gbit_s", "tunnel_gbit_s", "plain_gbit_s", "fast_gbit_s"] {
             assert!(report[load][way].as_f64().unwrap() > 0.0, "{load} {way}: {report}");
         }
     }
+    assert_eq!(report["fast"], "on");
     assert!(report["udp_small"]["tunnel_frames_s"].as_f64().unwrap() > 0.0, "{report}");
 }
 

@@ -152,6 +152,9 @@ pub struct SessionView {
     pub bound: bool,
     /// The unit's interface.
     pub interface: Option<String>,
+    /// The fast path: `on`, or why not all frames take it; missing where the driver has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast: Option<String>,
     /// MTU of the interface.
     pub mtu: u16,
     /// The peer's MRU, or the MTU.
@@ -241,6 +244,10 @@ impl From<&SessionInfo> for SessionView {
             peer: session.peer.to_string(),
             bound: session.bound,
             interface: session.interface.clone(),
+            fast: session.fast.as_ref().map(|fast| match fast {
+                Ok(()) => "on".into(),
+                Err(why) => why.clone(),
+            }),
             mtu: session.mtu,
             mru: session.mru,
             recv_seq: session.recv_seq,
