@@ -50,7 +50,7 @@ impl From<String> for Problem {
     }
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step { name: "fmt", slow: false, run: || cargo("cargo fmt --all --check") },
     Step {
         name: "clippy",
@@ -59,7 +59,8 @@ const STEPS: [Step; 17] = [
     },
     Step { name: "tests", slow: false, run: || tests("--workspace --exclude interop -- --skip netns") },
     Step { name: "namespaces", slow: false, run: namespaces },
-    Step { name: "shards", slow: false, run: shards },
+    Step { name: "shards", slow: false, run: || driver(("OL2TP_SHARDS", "2")) },
+    Step { name: "fast", slow: false, run: || driver(("OL2TP_FAST", "1")) },
     Step { name: "docs", slow: false, run: docs },
     Step { name: "msrv", slow: true, run: msrv },
     Step { name: "deny", slow: true, run: deny },
@@ -162,12 +163,12 @@ fn namespaces() -> Result<Passed, Problem> {
     tests("--workspace --exclude interop -- netns")
 }
 
-/// The driver's tests once more, with two shards.
-fn shards() -> Result<Passed, Problem> {
+/// The driver's tests once more, with this variable.
+fn driver(variable: (&str, &str)) -> Result<Passed, Problem> {
     require(install::namespaces())?;
     let of = ["conformance", "tunnels", "pass_up", "inner_sources", "path_errors"];
     let of: String = of.iter().map(|name| format!(" --test {name}")).collect();
-    tests_with(&[("OL2TP_SHARDS", "2")], &format!("--workspace{of}"))
+    tests_with(&[variable], &format!("--workspace{of}"))
 }
 
 fn interop() -> Result<Passed, Problem> {

@@ -13,20 +13,25 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 use pppol2tp::netlink::Netlink;
-use pppol2tp::user::{Config, UserDriver};
+use pppol2tp::user::{Config, Fast, FastPath, UserDriver};
 use pppol2tp::{Driver, PassedUp, SessionIds, SessionSocket, TunnelConfig, TunnelSocket, UdpHandle};
 
 /// How long a test waits for what has to come.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The driver as it comes, with as many shards as OL2TP_SHARDS says.
+/// The driver as it comes, with as many shards as OL2TP_SHARDS says, and with its fast path if OL2TP_FAST is set.
 ///
 /// # Panics
-/// If that is set and no number.
+/// If the former is set and no number, or there is no fast path.
 pub fn config() -> Config {
     let shards =
         std::env::var("OL2TP_SHARDS").map_or(1, |shards| shards.parse().expect("OL2TP_SHARDS: a number"));
-    Config { shards, ..Config::default() }
+    let fast = if fast() { Fast::On } else { Fast::Off };
+    Config { shards, fast: FastPath::open(fast, 64).expect("the fast path"), ..Config::default() }
+}
+
+fn fast() -> bool {
+    std::env::var_os("OL2TP_FAST").is_some()
 }
 
 /// Runs a test in a network namespace of its own, whose loopback interface is up.
