@@ -15,7 +15,7 @@ use nix::sys::socket::sockopt::{UdpGroSegment, UdpGsoSegment};
 use nix::unistd::Pid;
 use ol2tp::bed::{Bed, LEFT, LEFT6, RIGHT, RIGHT6, Space, VETH};
 use pppol2tp::user::{Config, Fast, FastPath};
-use pppol2tp::{DebugMask, Driver, Networks, SocketOption};
+use pppol2tp::{DebugMask, Driver, Networks, SessionIds, SocketOption, UnitConfig};
 
 use crate::ends::{End, pattern, tcp, tcp_both_ways};
 
@@ -270,6 +270,24 @@ fn a_network_that_may_not_pass_does_not() {
     two.unit.let_pass(Networks::ALL).expect("set");
     sender.send(b"now").expect("sent");
     assert_eq!(receiver.recv(&mut buffer).expect("received"), 3);
+}
+
+#[test]
+fn places_of_ended_sessions_are_used_again() {
+    let (one, _two) = fast_pair(false);
+    let makes_a_fast_one = || {
+        let ids = SessionIds { tunnel_id: 1, session_id: 7, peer_tunnel_id: 2, peer_session_id: 7 };
+        let session = one.driver.session(ids).expect("a session");
+        let make = || session.unit(UnitConfig::default()).map_err(io::Error::other);
+        let _unit = one.space.enter(make).expect("a unit");
+        let sessions = one.driver.snapshot().sessions;
+        sessions.iter().any(|session| session.ids.session_id == 7 && session.fast == Some(Ok(())))
+    };
+    // There is room for 16. What has just ended may still be looked at by a program.
+    for _ in 0..40 {
+        makes_a_fast_one();
+    }
+    until("there is room again", makes_a_fast_one);
 }
 
 /// Programs on an interface, in a namespace.

@@ -27,7 +27,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -369,13 +369,13 @@ impl Programs {
             flags.store(entry.flags, Release);
             return Ok(waits);
         }
-        let before = flags.swap(0, AcqRel);
+        flags.store(0, Release);
         let known = maps.known.remove(&number);
         if known.is_none() {
             // Nothing is on its way yet.
             [way_down(number), way_up(number)].iter().for_each(|way| self.way(*way).settle());
         }
-        let waits = known.is_some() && self.wait(number, before, entry.flags);
+        let waits = known.is_some() && self.wait(number, 0, entry.flags);
         if known.as_ref().is_some_and(|known| known.bound.as_ref() != Some(&bound)) {
             maps.unbind(known.as_ref().and_then(|known| known.bound.as_ref()), number);
         }
@@ -484,7 +484,7 @@ impl Maps {
     /// An entry that no program looks at.
     fn take(&mut self, room: u32) -> std::result::Result<u32, Why> {
         let rested = self.resting.front().is_some_and(|(since, _)| since.elapsed() >= REST);
-        let number = match self.resting.pop_front().filter(|_| rested) {
+        let number = match rested.then(|| self.resting.pop_front()).flatten() {
             Some((_, number)) => {
                 let processors = aya::util::nr_cpus().map_err(|(_, error)| error.to_string())?;
                 let none = PerCpuValues::try_from(vec![Value(Counters::default()); processors]);
