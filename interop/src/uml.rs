@@ -229,7 +229,7 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// The first line, from now or before, that is wanted.
     ///
-    /// Errors: there is none for so long; the error has all that the guest said.
+    /// Errors: there is none for so long, or the kernel panics; the error has all that the guest said.
     pub fn find<T>(&self, patience: Duration, wanted: impl FnMut(&str) -> Option<T>) -> io::Result<T> {
         self.find_from(0, patience, wanted)
     }
@@ -243,9 +243,16 @@ impl Job<'_> {
         patience: Duration,
         mut wanted: impl FnMut(&str) -> Option<T>,
     ) -> io::Result<T> {
-        let own = |line: &str| wanted(line.strip_prefix(&format!("{} ", self.id))?);
+        let prefix = format!("{} ", self.id);
+        let own = |line: &str| match line.strip_prefix(&prefix) {
+            Some(line) => wanted(line).map(Some),
+            // It says nothing more, and does not end by itself.
+            None => line.starts_with("Kernel panic").then_some(None),
+        };
+        let failed = |error: String| io::Error::other(format!("{}: {error}", self.command));
         let found = self.guest.kernel.log.find_from(mark.max(self.start), patience, own);
-        found.map_err(|error| io::Error::other(format!("{}: {error}", self.command)))
+        let found = found.map_err(|error| failed(error.to_string()))?;
+        found.ok_or_else(|| failed(format!("the kernel panics:\n{}", self.guest.console())))
     }
 
     /// What was said until now lies before it.

@@ -19,11 +19,6 @@ const UNLOAD: &str = "n=0; until rmmod pppol2tp 2>/run/why; do \
 const LEAKS: &str = "mount -t debugfs debugfs /sys/kernel/debug; cd /sys/kernel/debug; \
     sleep 6; echo scan >kmemleak && echo scan >kmemleak && cat kmemleak";
 
-/// How often something is done: less often where everything is slow.
-fn often(times: u32) -> u32 {
-    if uml::is_debug() { times / 10 } else { times }
-}
-
 /// A guest that has the module, and the program that uses it.
 fn guest(lan: &Lan) -> Uml {
     assert!(
@@ -49,7 +44,7 @@ fn good_end(guest: &Uml) {
 fn kmod_has_a_thousand_sessions() {
     let lan = Lan::new().expect("a network");
     let guest = guest(&lan);
-    let sessions = often(1000);
+    let sessions = 1000;
     let job = guest.start(&format!("exec perl /host/driver.pl sessions {sessions}")).expect("started");
     let said = job.succeed(uml::patience(LONG)).expect("they carry frames, and end");
     assert_eq!(said, format!("{sessions} sessions"));
@@ -84,7 +79,7 @@ fn kmod_has_udp_checksums_as_its_socket_says() {
 fn kmod_comes_and_goes_under_traffic() {
     let lan = Lan::new().expect("a network");
     let guest = guest(&lan);
-    let rounds = often(100);
+    let rounds = 100;
     let loads = format!("exec perl /host/driver.pl loads /host/lib/modules/*/updates/pppol2tp.ko {rounds}");
     let said =
         guest.start(&loads).and_then(|job| job.succeed(uml::patience(LONG))).expect("it comes and goes");
@@ -105,7 +100,7 @@ fn kmod_ends_in_any_order_under_traffic() {
 fn kmod_ends_with_its_namespace_under_traffic() {
     let lan = Lan::new().expect("a network");
     let guest = guest(&lan);
-    let count = often(20);
+    let count = 20;
     let job = guest.start(&format!("exec perl /host/driver.pl namespaces {count}")).expect("started");
     assert_eq!(job.succeed(uml::patience(LONG)).expect("all ends"), format!("{count} namespaces"));
     good_end(&guest);
