@@ -99,7 +99,7 @@ fn timer() -> Step {
 
 /// This one is delivered; the kernel holds it still, or has dropped it.
 fn gets_late(ns: u16) -> Step {
-    gets(ns).linux("timer", [])
+    Step::Late(S, Box::new(gets(ns))).linux("timer", [])
 }
 
 /// This one is delivered; the kernel does not see that it comes before the others.

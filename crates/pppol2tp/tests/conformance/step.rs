@@ -128,6 +128,8 @@ pub(crate) enum Step {
     Wire(usize, Vec<u8>),
     /// Frames are there, but only so long after the datagrams since the last step of another kind.
     Timer(usize, Duration),
+    /// The same, once the socket is readable: what a timer lets out comes one by one, and whoever waits is woken by the first.
+    Late(usize, Box<Step>),
     /// Nothing becomes readable for so long.
     Quiet(usize, Duration),
     /// The socket polls readable, or not.

@@ -215,6 +215,10 @@ impl World {
                 self.home.sync();
                 if ready && waited >= *timer { Ok(()) } else { Err(format!("{ready} after {waited:?}")) }
             }
+            Step::Late(at, step) => {
+                self.socket(*at).readable(PATIENCE).map_err(|errno| errno.to_string())?;
+                self.step(step)
+            }
             Step::Quiet(at, time) => {
                 let ready = self.socket(*at).readable(*time).map_err(|errno| errno.to_string())?;
                 equal(&ready, &false)
