@@ -58,6 +58,42 @@ fn netns_sequenced_over_ipv6() {
     sequenced(OUTER6);
 }
 
+#[test]
+fn netns_fast_over_ipv4() {
+    fast(OUTER4, "fast", &[], GOOD);
+}
+
+#[test]
+fn netns_fast_over_ipv6() {
+    fast(OUTER6, "fast", &[], GOOD);
+}
+
+#[test]
+fn netns_fast_without_checksums() {
+    fast(OUTER4, "fast-zero", &["--no-data-checksums"], ABSENT);
+    // Over IPv6 there is one.
+    fast(OUTER6, "fast-zero", &["--no-data-checksums"], GOOD);
+}
+
+/// What tshark says of a checksum.
+const GOOD: &str = "1";
+const ABSENT: &str = "3";
+
+/// The fault of a packet whose outer UDP checksum is zero.
+fn absent() -> String {
+    format!("udp.checksum.status is {:?}", [ABSENT])
+}
+
+/// By the fast path; the veth has no offloads, so the kernel cuts and finishes on the way to it what that has left.
+fn fast(outer: (IpAddr, IpAddr), name: &str, options: &[&str], status: &str) {
+    let options = [&["--fast", "on", "--peer-fast"], options].concat();
+    for sent in exchange(outer, name, &options) {
+        // What the fast path does not take has a checksum in any case.
+        let so = sent.iter().filter(|packet| packet.first("udp.checksum.status") == status).count();
+        assert!(so > sent.len() / 2, "{so} of {} packets", sent.len());
+    }
+}
+
 fn plain(outer: (IpAddr, IpAddr)) {
     for packet in exchange(outer, "plain", &[]).concat() {
         assert_eq!(packet.first("l2tp.seq_bit"), "0", "{packet:?}");
@@ -86,10 +122,14 @@ fn exchange(outer: (IpAddr, IpAddr), name: &str, options: &[&str]) -> [Vec<Packe
     }
     let capture = bed.left.enter(|| Capture::start(VETH, PORT, &file)).expect("dumpcap");
     let ends = [(&bed.left, LEFT, RIGHT, false), (&bed.right, RIGHT, LEFT, true)];
-    let ends = ends.map(|(space, local, peer, swap)| {
+    let mut ends = ends.map(|(space, local, peer, swap)| {
         let arguments = arguments(outer, local, peer, swap, options);
         End::start(space, &program, &arguments).expect("ol2tp static")
     });
+    if options.contains(&"--fast") {
+        let fast = ends.each_mut().map(|end| end.fast().expect("ol2tp show"));
+        assert_eq!(fast, ["on", "on"]);
+    }
     for (left, right) in INNER {
         let echoes = ping(&bed.left, right, PINGS).expect("raw sockets");
         assert!(echoes.complete(), "{right}: {echoes:?}");
@@ -102,7 +142,9 @@ fn exchange(outer: (IpAddr, IpAddr), name: &str, options: &[&str]) -> [Vec<Packe
     bed.left.enter(|| capture.stop(outer.1)).expect("a whole capture");
 
     let packets = dissect(&file, PORT).expect("tshark reads the capture");
-    let faulty: Vec<_> = packets.iter().map(|packet| (packet.faults(), packet)).collect();
+    let wanted = |fault: &String| !options.contains(&"--no-data-checksums") || *fault != absent();
+    let faults = |packet: &Packet| packet.faults().into_iter().filter(wanted).collect::<Vec<_>>();
+    let faulty: Vec<_> = packets.iter().map(|packet| (faults(packet), packet)).collect();
     let faulty: Vec<_> = faulty.iter().filter(|(faults, _)| !faults.is_empty()).collect();
     assert!(faulty.is_empty(), "{} of {} packets: {:#?}", faulty.len(), packets.len(), faulty.first());
     [(outer.0, RIGHT), (outer.1, LEFT)].map(|(sender, receiver)| {

@@ -45,6 +45,8 @@ enum Part {
     Rules,
     /// The driver with each set of offloads.
     Modes,
+    /// The fast path and the ordinary way, with super-packets whole and cut. As root; needs ethtool.
+    Fast,
     /// TCP and UDP, each direction, and what single properties of a tunnel cost.
     Loads,
     /// Many sessions, and how fast a server sets them up.
@@ -82,6 +84,9 @@ impl Part {
 
     /// Sees to what it needs.
     fn prepare(self) -> Result<(), String> {
+        if self == Self::Fast {
+            return install::packages(install::ETHTOOL);
+        }
         let Some(peers) = self.peers() else { return Ok(()) };
         install::namespaces().and_then(|()| peers::set_up(peers))
     }

@@ -12,6 +12,9 @@ pub(crate) const NAMESPACES: &[Needed] = &[("ip", "iproute2"), ("unshare", "util
 pub(crate) const TSHARK: &[Needed] =
     &[("tshark", "tshark"), ("dumpcap", "wireshark-common"), ("ethtool", "ethtool")];
 
+/// To have the kernel cut super-packets.
+pub(crate) const ETHTOOL: &[Needed] = &[("ethtool", "ethtool")];
+
 /// To count instructions.
 pub(crate) const VALGRIND: &[Needed] = &[("valgrind", "valgrind")];
 

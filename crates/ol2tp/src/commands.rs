@@ -58,7 +58,7 @@ pub fn run_static(args: &StaticArgs) -> Result<()> {
             debug: args.debug,
         },
     };
-    run(&args.end, args.debug_rate, |driver| static_session::open(driver, &config))
+    run(&args.end, args.debug_rate, 1, |driver| static_session::open(driver, &config))
 }
 
 /// `ol2tp shared`: many sessions on one interface, until the controlling connection ends.
@@ -71,16 +71,18 @@ pub fn run_shared(args: &SharedArgs) -> Result<()> {
         network: args.network,
         interface: "l2tp%d".into(),
         mtu: 1458,
+        peer_fast: args.peer_fast,
     };
-    run(&args.end, Rate(DEBUG_RATE), |driver| shared_sessions::open(driver, &config))
+    run(&args.end, Rate(DEBUG_RATE), args.sessions.into(), |driver| shared_sessions::open(driver, &config))
 }
 
 fn run(
     end: &EndArgs,
     debug_rate: Rate,
+    sessions: u32,
     open: impl FnOnce(&dyn Driver) -> ol2tpd::Result<Sockets>,
 ) -> Result<()> {
-    let (driver, why, control) = daemon::start_static(end, debug_rate.0)?;
+    let (driver, why, control) = daemon::start_static(end, debug_rate.0, sessions)?;
     let json = end.json;
     serve::run(driver, why, control, open, |sockets| up(sockets, json))?;
     Ok(())

@@ -67,7 +67,7 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     }
     let control = control(end.socket.as_ref().or(settings.control_socket.as_ref()), end.controlled)?;
     let advertiser = advertiser(settings)?;
-    let fast = fast_path(wanted, end.fast.unwrap_or(settings.fast))?;
+    let fast = fast_path(wanted, end.fast.unwrap_or(settings.fast), settings.fast_sessions)?;
     drop_privileges(settings.runs_programs())?;
     let (driver, why) = driver(
         wanted,
@@ -76,6 +76,7 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
             debug_rate: DEBUG_RATE,
             shards: end.shards.unwrap_or(settings.shards),
             fast,
+            data_checksums: settings.data_checksums && !end.no_data_checksums,
         },
     )?;
     let why = forced.unwrap_or(why);
@@ -89,20 +90,32 @@ pub fn start(end: &EndArgs, settings: &Settings) -> Result<Started> {
     Ok(Started { driver, why, control, advertiser })
 }
 
-/// The driver, why it is that one, and the control API of what has no settings.
+/// The driver, why it is that one, and the control API of what has no settings, but so many sessions.
 ///
 /// Errors: the same.
-pub fn start_static(end: &EndArgs, debug_rate: Option<u32>) -> Result<(Arc<dyn Driver>, String, Control)> {
+pub fn start_static(
+    end: &EndArgs,
+    debug_rate: Option<u32>,
+    sessions: u32,
+) -> Result<(Arc<dyn Driver>, String, Control)> {
     interrupt::unblock()?;
     let wanted = end.driver.unwrap_or_default();
     if wanted == DriverKind::User {
         can::make_interfaces()?;
     }
     let control = control(end.socket.as_ref(), end.controlled)?;
-    let fast = fast_path(wanted, end.fast.unwrap_or_default())?;
+    let fast = fast_path(wanted, end.fast.unwrap_or_default(), sessions)?;
     drop_privileges(false)?;
-    let (driver, why) =
-        driver(wanted, Config { mode: end.mode, debug_rate, shards: end.shards.unwrap_or(1), fast })?;
+    let (driver, why) = driver(
+        wanted,
+        Config {
+            mode: end.mode,
+            debug_rate,
+            shards: end.shards.unwrap_or(1),
+            fast,
+            data_checksums: !end.no_data_checksums,
+        },
+    )?;
     let chosen = Notice::Driver { name: driver.name().into(), why: why.clone() };
     match wanted {
         DriverKind::Auto => tell(&chosen, false),
@@ -125,15 +138,12 @@ fn advertiser(settings: &Settings) -> Result<Option<Advertiser>> {
     }
 }
 
-/// For how many sessions the fast path has room.
-const FAST_SESSIONS: u32 = 4096;
-
-/// Loads the fast path, which takes more privileges than are kept.
-fn fast_path(driver: DriverKind, wanted: Fast) -> Result<FastPath> {
+/// Loads the fast path, with room for so many sessions, which takes more privileges than are kept.
+fn fast_path(driver: DriverKind, wanted: Fast, sessions: u32) -> Result<FastPath> {
     if driver == DriverKind::Linux {
         return Ok(FastPath::default());
     }
-    FastPath::open(wanted, FAST_SESSIONS).map_err(|error| Failure::cannot(format!("fast = \"on\": {error}")))
+    FastPath::open(wanted, sessions).map_err(|error| Failure::cannot(format!("fast = \"on\": {error}")))
 }
 
 /// The driver's threads shall have no more of them than this one, which starts them.
@@ -159,7 +169,7 @@ fn control(socket: Option<&PathBuf>, controlled: bool) -> Result<Control> {
 
 /// A driver, and why it is that one.
 fn driver(kind: DriverKind, config: Config) -> Result<(Arc<dyn Driver>, String)> {
-    let Config { mode, debug_rate, shards, .. } = config;
+    let Config { mode, debug_rate, shards, data_checksums, .. } = config;
     let chosen = match kind {
         DriverKind::Auto => pppol2tp::auto(config),
         DriverKind::Linux => {
@@ -177,6 +187,7 @@ fn driver(kind: DriverKind, config: Config) -> Result<(Arc<dyn Driver>, String)>
         ("--mode", mode != Mode::OFFLOAD),
         ("--debug-rate", debug_rate != DEBUG_RATE),
         ("--shards", shards > 1),
+        ("--no-data-checksums", !data_checksums),
     ];
     for (option, _) in ignored.into_iter().filter(|(_, given)| *given && chosen.0.name() == "linux") {
         warn!("{option} is of no effect: it is for driver = \"user\", and this is the kernel's");

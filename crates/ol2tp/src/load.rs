@@ -24,8 +24,10 @@ use crate::interrupt::Interrupt;
 
 /// Bytes a TCP sender or receiver moves a call.
 const CHUNK: usize = 256 * 1024;
-/// Payload of a UDP frame in bytes.
+/// Payload of a UDP frame in bytes, if nothing else is said.
 pub const PAYLOAD: usize = 200;
+/// The longest one.
+const LONGEST: usize = 1400;
 /// UDP frames on their way at a time, so that no queue overflows.
 const WINDOW: u64 = 512;
 /// UDP frames a call at most.
@@ -71,6 +73,8 @@ pub struct Window {
 pub struct Load {
     /// Bytes of payload that have arrived.
     received: Arc<AtomicU64>,
+    /// Payload of a UDP frame in bytes.
+    payload: usize,
     stop: Arc<AtomicBool>,
     sockets: Vec<Box<dyn Fn() + Send>>,
     threads: Vec<JoinHandle<()>>,
@@ -85,6 +89,8 @@ pub struct Sample {
     pub bytes: u64,
     /// The time.
     pub time: Duration,
+    /// Bytes of a UDP frame's payload.
+    pub payload: usize,
 }
 
 impl Sample {
@@ -95,7 +101,7 @@ impl Sample {
 
     /// UDP frames.
     pub fn frames(&self) -> u64 {
-        self.bytes / PAYLOAD as u64
+        self.bytes / self.payload as u64
     }
 
     /// UDP frames a second.
@@ -108,6 +114,7 @@ impl Load {
     fn new() -> Self {
         Self {
             received: Arc::default(),
+            payload: PAYLOAD,
             stop: Arc::default(),
             sockets: Vec::new(),
             threads: Vec::new(),
@@ -145,6 +152,16 @@ impl Load {
     ///
     /// Errors: an address is not one of its namespace's, or more flows than descriptors.
     pub fn udp(from: &Space, to: &Space, flows: &[(IpAddr, IpAddr)], burst: usize) -> io::Result<Self> {
+        Self::frames(from, to, flows, burst, PAYLOAD)
+    }
+
+    fn frames(
+        from: &Space,
+        to: &Space,
+        flows: &[(IpAddr, IpAddr)],
+        burst: usize,
+        payload: usize,
+    ) -> io::Result<Self> {
         let any = any_port(flows.first().map_or([0; 4].into(), |(_, target)| *target));
         let receiver = to.enter(|| UdpSocket::bind(any))?;
         SockRef::from(&receiver).set_recv_buffer_size(4 << 20)?;
@@ -159,16 +176,22 @@ impl Load {
         let senders: Vec<_> = from.enter(|| flows.iter().map(flow).collect::<io::Result<_>>())?;
 
         let mut load = Self::new();
+        load.payload = payload.clamp(1, LONGEST);
+        let (received, payload) = (Arc::clone(&load.received), load.payload);
+        let sender = load.spawn("udp-send", move |stop| send_udp(&senders, burst, payload, &received, stop))?;
         let received = Arc::clone(&load.received);
-        let sender = load.spawn("udp-send", move |stop| send_udp(&senders, burst, &received, stop))?;
-        let received = Arc::clone(&load.received);
-        load.spawn("udp-receive", move |stop| receive_udp(&receiver, &received, &sender, stop))?;
+        load.spawn("udp-receive", move |stop| receive_udp(&receiver, payload, &received, &sender, stop))?;
         Ok(load)
     }
 
     /// Frames of [`PAYLOAD`] bytes over one flow.
     pub fn udp_flow(path: Path<'_>) -> io::Result<Self> {
-        Self::udp(path.from, path.to, &[(path.source, path.target)], BURST)
+        Self::udp_flow_of(path, PAYLOAD)
+    }
+
+    /// Frames of so many bytes over one flow.
+    pub fn udp_flow_of(path: Path<'_>, payload: usize) -> io::Result<Self> {
+        Self::frames(path.from, path.to, &[(path.source, path.target)], BURST, payload)
     }
 
     /// So many frames of [`PAYLOAD`] bytes a second over one flow, evenly. Nobody reads them: they are counted nowhere.
@@ -222,7 +245,8 @@ impl Load {
         probe()?;
         let (start, before) = (Instant::now(), self.received());
         interrupt.wait(window.length)?;
-        let sample = Sample { bytes: self.received() - before, time: start.elapsed() };
+        let sample =
+            Sample { bytes: self.received() - before, time: start.elapsed(), payload: self.payload };
         probe()?;
         Ok(sample)
     }
@@ -273,14 +297,20 @@ fn receive_tcp(mut stream: TcpStream, received: &AtomicU64) {
     }
 }
 
-fn send_udp(sockets: &[UdpSocket], burst: usize, received: &AtomicU64, stop: &AtomicBool) {
+fn send_udp(
+    sockets: &[UdpSocket],
+    burst: usize,
+    payload: usize,
+    received: &AtomicU64,
+    stop: &AtomicBool,
+) {
     let burst = burst.clamp(1, BURST);
-    let payload = [0x5a; PAYLOAD];
-    let frames = [[IoSlice::new(&payload)]; BURST];
+    let bytes = [0x5a; LONGEST];
+    let frames = [[IoSlice::new(&bytes[..payload])]; BURST];
     let no_address = [None::<SockaddrStorage>; BURST];
     let mut headers = MultiHeaders::preallocate(BURST, None);
     let (mut sent, mut lost) = (0, 0);
-    let arrived = || received.load(Relaxed) / PAYLOAD as u64;
+    let arrived = || received.load(Relaxed) / payload as u64;
     for socket in sockets.iter().cycle() {
         while sent + burst as u64 > arrived() + lost + WINDOW && !stop.load(Relaxed) {
             let (start, before) = (Instant::now(), arrived());
@@ -321,13 +351,13 @@ fn send_paced(socket: &UdpSocket, frames_s: f64, stop: &AtomicBool) {
 
 /// Waking a thread for every frame would cost more than the frame: the receiver takes what is there
 /// and rests, as a network card holds back its interrupts.
-fn receive_udp(socket: &UdpSocket, received: &AtomicU64, sender: &Thread, stop: &AtomicBool) {
+fn receive_udp(socket: &UdpSocket, payload: usize, received: &AtomicU64, sender: &Thread, stop: &AtomicBool) {
     let mut buffer = vec![0; 1 << 16];
     while !stop.load(Relaxed) {
         let mut bytes = 0;
         while let Ok(n) = socket.recv(&mut buffer) {
             bytes += n as u64;
-            if n == 0 || bytes >= WINDOW * PAYLOAD as u64 {
+            if n == 0 || bytes >= WINDOW * payload as u64 {
                 break;
             }
         }
@@ -391,7 +421,7 @@ mod tests {
 
     #[test]
     fn a_sample_in_its_units() {
-        let sample = Sample { bytes: 250_000_000, time: Duration::from_secs(2) };
+        let sample = Sample { bytes: 250_000_000, time: Duration::from_secs(2), payload: PAYLOAD };
         assert_eq!(sample.gbit_s(), 1.0);
         assert_eq!(sample.frames(), 1_250_000);
         assert_eq!(sample.frames_s(), 625_000.0);

@@ -7,6 +7,12 @@ use crate::bed::{self, Bed};
 use crate::end::End;
 use crate::exit::Result;
 use crate::load;
+use crate::output::Progress;
+
+/// Options of ends that leave their frames to threads in user space.
+pub const ORDINARY: [&str; 2] = ["--fast", "off"];
+/// Options of ends that have the kernel move them if it can, and know that of each other.
+pub const FAST: [&str; 3] = ["--fast", "auto", "--peer-fast"];
 
 /// Both ends of a tunnel with one session.
 #[derive(Debug)]
@@ -50,6 +56,25 @@ impl Tunnel {
             End::start(space, program, &arguments)
         };
         Ok(Self { left: end(true)?, right: end(false)?, number })
+    }
+
+    /// Starts both ends by the fast path. `None`, and a word why: there is none here.
+    pub fn start_fast(
+        over: load::Path<'_>,
+        program: &Path,
+        number: u8,
+        options: &[&str],
+        progress: &Progress,
+    ) -> Result<Option<Self>> {
+        let mut tunnel = Self::start_over(over, program, number, &[&FAST, options].concat())?;
+        let ends = [tunnel.left.fast()?, tunnel.right.fast()?];
+        match ends.iter().find(|fast| *fast != "on") {
+            None => Ok(Some(tunnel)),
+            Some(why) => {
+                progress.say(format_args!("no fast path here: {why}"));
+                tunnel.stop().map(|()| None)
+            }
+        }
     }
 
     /// The way from left to right through the tunnel.

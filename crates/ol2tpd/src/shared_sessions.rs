@@ -25,6 +25,8 @@ pub struct SharedSessionsConfig {
     pub interface: String,
     /// Its MTU in bytes.
     pub mtu: u16,
+    /// Whether the peer's driver has a fast path.
+    pub peer_fast: bool,
 }
 
 /// Session *n*'s address in the /16 that `network` starts.
@@ -47,6 +49,9 @@ pub fn open(driver: &dyn Driver, config: &SharedSessionsConfig) -> Result<Socket
             accept_zero_id: false,
         })
         .doing(|| format!("tunnel {tunnel_id}"))?;
+    if config.peer_fast {
+        tunnel.peer_has_fast_path();
+    }
     let shared = driver
         .shared_interface(SharedConfig { name: config.interface.clone(), mtu: config.mtu })
         .doing(|| format!("shared interface {}", config.interface))?;

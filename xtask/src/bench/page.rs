@@ -6,7 +6,7 @@ const BEGIN: &str = "<!-- cargo xtask bench writes from here -->\n";
 const END: &str = "<!-- cargo xtask bench writes to here -->\n";
 
 /// A part's title, and how it was measured.
-const PARTS: [(&str, &str, &str); 9] = [
+const PARTS: [(&str, &str, &str); 10] = [
     ("rules", "The rules alone", "Nanoseconds for each frame, without system calls and copies of payload."),
     (
         "modes",
@@ -14,10 +14,16 @@ const PARTS: [(&str, &str, &str); 9] = [
         "`direct` is the bare veth. Medians of rounds; CPU time is that of either end's process for each frame of 200 bytes.",
     ),
     (
+        "fast",
+        "The fast path",
+        "The bare veth, the ordinary way and the fast path in turn; then the same over a veth before which the kernel cuts super-packets. \
+         Medians of rounds; shares are medians of the rounds' ratios, and their range.",
+    ),
+    (
         "loads",
         "Loads, and single properties of a tunnel",
         "Each load over the bare veth and then through the tunnel, round after round. *base* is IPv4 in IPv4 with an interface of \
-         its own and without sequence numbers; each other tunnel differs from it in one thing. *there* is from left to right; \
+         its own and without sequence numbers, by the ordinary way; each other tunnel differs from it in one thing. *there* is from left to right; \
          *both*: at the same time, amounts are sums. Amounts are medians of rounds, shares medians of the rounds' ratios, and \
          their range. CPU time is that of either end's process, what the kernel does in its system calls included, \
          for each frame of UDP (200 bytes) or each megabyte of TCP.",
@@ -25,7 +31,7 @@ const PARTS: [(&str, &str, &str); 9] = [
     (
         "sessions",
         "Many sessions",
-        "First both ends with an interface for all sessions, in turn beside one session; frames of 200 bytes are spread over \
+        "First both ends with an interface for all sessions, in turn beside one session, by either way; frames of 200 bytes are spread over \
          all. Then a server on one core, and its clients on another, which set sessions up and let them rest.",
     ),
     (
@@ -40,7 +46,7 @@ const PARTS: [(&str, &str, &str); 9] = [
         "Frames of 64 bytes, one each millisecond, one way, which carry the time when they were sent; sender and receiver have \
          one clock; at rest, and beside a tenth of the frames that the tunnel carries, which go the same way. Median / 99th \
          percentile of a round, medians of rounds. What an end adds is half of the difference: a frame passes two. Most of \
-         it is that a thread of the driver is woken at either end.",
+         it is that a thread of the driver is woken at either end: not by the fast path.",
     ),
     (
         "l2tpns",
@@ -57,13 +63,13 @@ const PARTS: [(&str, &str, &str); 9] = [
     (
         "kernel",
         "The kernel's driver",
-        "The kernel's own driver and ours, in turn on Debian's kernel in QEMU, which emulates two processors: only ratios mean \
+        "The kernel's own driver and ours, by its ordinary way and by its fast path, in turn on Debian's kernel in QEMU, which emulates two processors: only ratios mean \
          something.",
     ),
 ];
 
 /// What keys are called, in the order of columns. Keys that are not here come last, by their names.
-const COLUMNS: [(&str, &str); 52] = [
+const COLUMNS: [(&str, &str); 56] = [
     ("way", "way"),
     ("to", "beside"),
     ("kind", "frames"),
@@ -88,9 +94,11 @@ const COLUMNS: [(&str, &str); 52] = [
     ("tcp", "TCP, 1 stream"),
     ("tcp4", "4 streams"),
     ("frames", "200-byte frames"),
+    ("frames64", "64-byte frames"),
     ("seconds", "seconds to set them up"),
     ("per_second", "sessions a second"),
     ("frames_s", "frames/s"),
+    ("frames64_s", "64-byte frames/s"),
     ("cpu_us", "CPU each, µs"),
     ("busy", "share of its core"),
     ("down_us", "CPU to UDP, µs each"),
@@ -109,6 +117,8 @@ const COLUMNS: [(&str, &str); 52] = [
     ("direct_us", "veth, µs, median / p99"),
     ("tunnel_us", "tunnel, µs, median / p99"),
     ("end_us", "each end adds, µs, median / p99"),
+    ("fast_us", "fast path, µs, median / p99"),
+    ("fast_end_us", "each end adds, µs, median / p99"),
     ("receive_ns", "receive, ns"),
     ("sequenced_ns", "receive with sequence numbers and reordering, ns"),
     ("transmit_ns", "transmit, ns"),

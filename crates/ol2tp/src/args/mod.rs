@@ -157,6 +157,9 @@ pub struct EndArgs {
     /// Whether the kernel moves the frames of plain sessions by itself, by programs in eBPF: auto, on, off [default: auto]
     #[arg(long, value_name = "NAME", value_parser = fast)]
     pub fast: Option<Fast>,
+    /// Data messages that go fast over IPv4 have no UDP checksum
+    #[arg(long)]
+    pub no_data_checksums: bool,
     /// Which driver moves the frames: user, linux (the kernel's), auto (the kernel's where it works) [default: user]
     #[arg(long, value_name = "NAME", value_parser = driver)]
     pub driver: Option<DriverKind>,
@@ -324,7 +327,9 @@ pub enum BenchWhat {
     Frames,
     /// How much later frames arrive than over the bare link, at rest and under some load
     Latency,
-    /// The kernel's own driver and the one in user space, beside the bare link
+    /// The fast path and the ordinary way, beside the bare link; with super-packets whole and cut (needs ethtool)
+    Fast,
+    /// The kernel's own driver and the one in user space, by its ordinary way and by its fast path, beside the bare link
     Drivers,
 }
 
@@ -383,6 +388,9 @@ pub struct SharedArgs {
     /// The /16 with the addresses at the other end.
     #[arg(long)]
     pub network: std::net::Ipv4Addr,
+    /// The peer's driver has a fast path.
+    #[arg(long)]
+    pub peer_fast: bool,
     /// What every end has.
     #[command(flatten)]
     pub end: EndArgs,

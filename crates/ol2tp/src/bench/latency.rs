@@ -25,9 +25,9 @@ use crate::demo::{self, Kind, RAMP, round};
 use crate::end::this_program;
 use crate::exit::{Doing, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::load::{Load, Path, Window, median};
+use crate::load::{Load, PAYLOAD as LOAD_PAYLOAD, Path, Window, median};
 use crate::output::{Progress, Table};
-use crate::tunnel::{Tunnel, direct};
+use crate::tunnel::{ORDINARY, Tunnel, direct};
 
 /// Payload of a frame that is timed: 64 bytes of an IPv4 packet.
 const PAYLOAD: usize = 36;
@@ -52,10 +52,14 @@ pub struct Row {
     pub load_frames_s: f64,
     /// Over the bare veth.
     pub direct_us: [f64; 2],
-    /// Through the tunnel.
+    /// Through the tunnel, the ordinary way.
     pub tunnel_us: [f64; 2],
     /// What each end adds: half of the difference.
     pub end_us: [f64; 2],
+    /// Through a tunnel by the fast path, where the machine has it,
+    pub fast_us: Option<[f64; 2]>,
+    /// and what each end adds there.
+    pub fast_end_us: Option<[f64; 2]>,
 }
 
 /// Measures all of them.
@@ -63,18 +67,21 @@ pub struct Row {
 /// Errors: interrupted, or nothing arrives.
 pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> Result<Latency> {
     let bed = Bed::new().doing("making two network namespaces joined by veth")?;
-    let tunnel = Tunnel::start(&bed, &this_program()?, 0, &[])?;
-    let ways = [("bare veth", direct(&bed)), ("tunnel", tunnel.path(&bed))];
+    let program = this_program()?;
+    let tunnel = Tunnel::start(&bed, &program, 0, &ORDINARY)?;
+    let fast = Tunnel::start_fast(direct(&bed), &program, 1, &[], progress)?;
+    let mut ways = vec![("bare veth", direct(&bed)), ("tunnel", tunnel.path(&bed))];
+    ways.extend(fast.as_ref().map(|fast| ("fast path", fast.path(&bed))));
     let window = Window { ramp: RAMP, length: args.seconds };
     progress.say("what the tunnel carries");
-    let carried = demo::measure(Kind::Udp, tunnel.path(&bed), window, interrupt)?;
+    let carried = demo::measure(Kind::Udp(LOAD_PAYLOAD), tunnel.path(&bed), window, interrupt)?;
     let cases = [0.0, (carried / 10.0).round()].map(|load| [(load, "there"), (load, "back")]);
     let mut rows = Vec::new();
     for (load_frames_s, direction) in cases.into_iter().flatten() {
-        let mut samples = [(); 2].map(|()| [Vec::new(), Vec::new()]);
+        let mut samples = [(); 3].map(|()| [Vec::new(), Vec::new()]);
         for round in 1..=args.rounds {
-            for ((name, path), samples) in ways.into_iter().zip(&mut samples) {
-                let path = if direction == "back" { path.back() } else { path };
+            for ((name, path), samples) in ways.iter().zip(&mut samples) {
+                let path = if direction == "back" { path.back() } else { *path };
                 let load = (load_frames_s > 0.0).then(|| Load::paced(path, load_frames_s)).transpose();
                 let load = load.doing("load")?;
                 let delays = delays(path, window, interrupt)?;
@@ -88,16 +95,20 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
                 samples[1].push(late);
             }
         }
-        let [direct, through] = samples.map(|samples| samples.map(|samples| median(&samples)));
+        let [direct, through, quick] = samples.map(|samples| samples.map(|samples| median(&samples)));
+        let each = |through: [f64; 2]| [0, 1].map(|at| round((through[at] - direct[at]) / 2.0));
+        let quick = fast.as_ref().map(|_| quick);
         rows.push(Row {
             direction,
             load_frames_s,
             direct_us: direct.map(round),
             tunnel_us: through.map(round),
-            end_us: [0, 1].map(|at| round((through[at] - direct[at]) / 2.0)),
+            end_us: each(through),
+            fast_us: quick.map(|us| us.map(round)),
+            fast_end_us: quick.map(each),
         });
     }
-    tunnel.stop()?;
+    [tunnel].into_iter().chain(fast).try_for_each(Tunnel::stop)?;
     Ok(Latency { rows })
 }
 
@@ -161,14 +172,36 @@ fn receive(socket: &UdpSocket, begun: Instant, ramp: Duration, stop: &AtomicBool
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head =
-            ["one way, µs", "", "frames/s beside", "veth", "p99", "tunnel", "p99", "each end adds", "p99"];
+        let head = [
+            "one way, µs",
+            "",
+            "frames/s beside",
+            "veth",
+            "p99",
+            "tunnel",
+            "p99",
+            "each end adds",
+            "p99",
+            "fast path",
+            "p99",
+            "each end adds",
+            "p99",
+        ];
         let mut table = Table::new(head).words(2);
-        for Row { direction, load_frames_s, direct_us, tunnel_us, end_us } in &self.rows {
-            let ([d, dl], [t, tl], [e, el]) = (*direct_us, *tunnel_us, *end_us);
-            let [d, dl, t, tl, e, el] = [d, dl, t, tl, e, el].map(|us| format!("{us:.1}"));
+        for Row { direction, load_frames_s, direct_us, tunnel_us, end_us, fast_us, fast_end_us } in &self.rows {
+            let pairs = [Some(*direct_us), Some(*tunnel_us), Some(*end_us), *fast_us, *fast_end_us];
+            let words = |pair: Option<[f64; 2]>| {
+                pair.map_or(["–".into(), "–".into()], |pair| pair.map(|us| format!("{us:.1}")))
+            };
+            let [d, t, e, f, fe] = pairs.map(words);
+            let [d, dl] = d;
+            let [t, tl] = t;
+            let [e, el] = e;
+            let [f, fl] = f;
+            let [fe, fel] = fe;
             let what = if *load_frames_s > 0.0 { "under load" } else { "at rest" };
-            table.row([what.into(), (*direction).into(), format!("{load_frames_s:.0}"), d, dl, t, tl, e, el]);
+            let load = format!("{load_frames_s:.0}");
+            table.row([what.into(), (*direction).into(), load, d, dl, t, tl, e, el, f, fl, fe, fel]);
         }
         table.fmt(f)
     }

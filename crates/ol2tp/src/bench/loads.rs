@@ -2,7 +2,8 @@
 //!
 //! | tunnel       | what it is                                                  | loads |
 //! |--------------|-------------------------------------------------------------|-------|
-//! | base         | IPv4 in IPv4, an interface of its own, no sequence numbers  | TCP with 1 and 4 streams, UDP; there, back, and both at once |
+//! | base         | IPv4 in IPv4, an interface of its own, no sequence numbers, the ordinary way | TCP with 1 and 4 streams, UDP; there, back, and both at once |
+//! | fast         | the same by the fast path, where the machine has it          | 〃 |
 //! | sequenced    | with sequence numbers, which are required                   | TCP with 1 stream, UDP; there |
 //! | reordering   | the same, and frames are put into order                     | 〃 |
 //! | IPv6 outside | IPv4 in IPv6                                                | 〃 |
@@ -26,9 +27,9 @@ use crate::exit::{Doing, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::load::{Load, Path, Sample, Share, Window, median};
 use crate::output::{Progress, Table};
-use crate::tunnel::{Tunnel, direct, direct6};
+use crate::tunnel::{ORDINARY, Tunnel, direct, direct6};
 
-const SEQUENCED: [&str; 5] = ["--send-seq", "--recv-seq", "--lns", "--reorder-timeout", "0"];
+const SEQUENCED: [&str; 3] = ["--send-seq", "--recv-seq", "--lns"];
 const REORDERING: [&str; 5] = ["--send-seq", "--recv-seq", "--lns", "--reorder-timeout", "100ms"];
 
 /// What gets through, and what it costs.
@@ -89,6 +90,8 @@ struct Way<'a> {
     through: Path<'a>,
     direct: Path<'a>,
     ends: [&'a End; 2],
+    /// Under all loads in all directions.
+    fully: bool,
 }
 
 /// What is measured in a row, and a sample of each round.
@@ -108,14 +111,16 @@ struct Case<'a> {
 pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> Result<Loads> {
     let (program, window) = (this_program()?, Window { ramp: RAMP, length: args.seconds });
     let bed = Bed::new().doing("making two network namespaces joined by veth")?;
-    let base = Tunnel::start(&bed, &program, 0, &[])?;
+    let base = Tunnel::start(&bed, &program, 0, &ORDINARY)?;
     let sequenced = Tunnel::start(&bed, &program, 1, &SEQUENCED)?;
     let reordering = Tunnel::start(&bed, &program, 2, &REORDERING)?;
-    let outside6 = Tunnel::start_over(direct6(&bed), &program, 3, &[])?;
-    let shared = Site::start(&program, 1, descriptors::raise())?;
+    let outside6 = Tunnel::start_over(direct6(&bed), &program, 3, &ORDINARY)?;
+    let shared = Site::start(&program, 1, false, descriptors::raise())?;
+    let fast = Tunnel::start_fast(direct(&bed), &program, 4, &[], progress)?;
     let way = |name, tunnel| Way::new(name, tunnel, &bed);
-    let ways = [
-        way("base", &base),
+    let mut ways = vec![Way { fully: true, ..way("base", &base) }];
+    ways.extend(fast.as_ref().map(|fast| Way { fully: true, ..way("fast", fast) }));
+    ways.extend([
         way("sequenced", &sequenced),
         way("reordering", &reordering),
         way("IPv6 outside", &outside6),
@@ -125,8 +130,9 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
             through: shared.path(),
             direct: direct(&shared.bed),
             ends: [&shared.left, &shared.right],
+            fully: false,
         },
-    ];
+    ]);
     let mut cases = cases(&ways);
     for turn in 1..=args.rounds {
         for case in &mut cases {
@@ -135,16 +141,16 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
         }
     }
     let rows = cases.iter().map(|case| case.row(&cases)).collect();
-    [base, sequenced, reordering, outside6].into_iter().try_for_each(Tunnel::stop)?;
+    [base, sequenced, reordering, outside6].into_iter().chain(fast).try_for_each(Tunnel::stop)?;
     [shared.left, shared.right].into_iter().try_for_each(End::stop)?;
     Ok(Loads { rows })
 }
 
 fn cases<'a>(ways: &[Way<'a>]) -> Vec<Case<'a>> {
     let mut cases = Vec::new();
-    for (n, way) in ways.iter().enumerate() {
-        for direction in Direction::ALL.into_iter().take(if n == 0 { 3 } else { 1 }) {
-            let all = LOADS.into_iter().filter(|(_, kind)| n == 0 || !matches!(kind, Kind::Tcp(4)));
+    for way in ways {
+        for direction in Direction::ALL.into_iter().take(if way.fully { 3 } else { 1 }) {
+            let all = LOADS.into_iter().filter(|(_, kind)| way.fully || !matches!(kind, Kind::Tcp(4)));
             cases.extend(all.map(|(load, kind)| Case {
                 way: *way,
                 load,
@@ -162,7 +168,7 @@ fn cases<'a>(ways: &[Way<'a>]) -> Vec<Case<'a>> {
 impl<'a> Way<'a> {
     fn new(name: &'static str, tunnel: &'a Tunnel, bed: &'a Bed) -> Self {
         let ends = [&tunnel.left, &tunnel.right];
-        Self { name, through: tunnel.path(bed), direct: direct(bed), ends }
+        Self { name, through: tunnel.path(bed), direct: direct(bed), ends, fully: false }
     }
 
     fn cpu(&self) -> Result<[Duration; 2]> {
@@ -199,7 +205,7 @@ impl Case<'_> {
     fn load(&self, path: Path<'_>) -> Result<Load> {
         let one = |path| match self.kind {
             Kind::Tcp(streams) => Load::tcp(path, streams),
-            Kind::Udp => Load::udp_flow(path),
+            Kind::Udp(payload) => Load::udp_flow_of(path, payload),
         };
         let load = match self.direction {
             Direction::There => one(path),

@@ -10,6 +10,7 @@ use crate::output::{self, Progress};
 
 pub mod bare;
 pub mod drivers;
+pub mod fast;
 pub mod frames;
 pub mod latency;
 pub mod loads;
@@ -38,6 +39,8 @@ struct Report {
     latency: Option<latency::Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     drivers: Option<ways::Ways>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fast: Option<ways::Ways>,
 }
 
 /// Measures and prints.
@@ -46,8 +49,8 @@ struct Report {
 /// work.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let wanted = |what| args.what.is_none_or(|only| only == what);
-    // Few kernels can.
-    let drivers = args.what == Some(BenchWhat::Drivers);
+    // Few kernels can, or there is more to install.
+    let only = |what| args.what == Some(what);
     if args.what != Some(BenchWhat::Rules) {
         can::make_namespaces()?;
     }
@@ -75,7 +78,10 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     if wanted(BenchWhat::Latency) {
         report.latency = Some(latency::measure(args, &interrupt, &progress)?);
     }
-    if drivers {
+    if only(BenchWhat::Fast) {
+        report.fast = Some(fast::measure(args, &interrupt, &progress)?);
+    }
+    if only(BenchWhat::Drivers) {
         report.drivers = Some(drivers::measure(args, &interrupt, &progress)?);
     }
     drop(progress);
@@ -90,6 +96,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         report.setup.map(|setup| setup.to_string()),
         report.frames.map(|frames| frames.to_string()),
         report.latency.map(|latency| latency.to_string()),
+        report.fast.map(|fast| fast.to_string()),
         report.drivers.map(|drivers| drivers.to_string()),
     ];
     output::print(tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n"))

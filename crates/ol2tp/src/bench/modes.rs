@@ -51,7 +51,7 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
     let mut rows = vec![row("direct", direct(&bed), None, args.rounds, window, interrupt)?];
     for (name, _) in Mode::ALL {
         progress.say(format_args!("mode {name}"));
-        let tunnel = Tunnel::start(&bed, &program, 0, &["--mode", name])?;
+        let tunnel = Tunnel::start(&bed, &program, 0, &["--mode", name, "--fast", "off"])?;
         let path = tunnel.path(&bed);
         rows.push(row(name, path, Some(&tunnel), args.rounds, window, interrupt)?);
         tunnel.stop()?;

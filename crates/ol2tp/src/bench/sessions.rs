@@ -22,6 +22,7 @@ use crate::exit::{Doing, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::load::{Load, Path, Window, median};
 use crate::output::{Progress, Table};
+use crate::tunnel::{FAST, ORDINARY};
 
 const LEFT: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 0);
 const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 65, 0, 0);
@@ -42,6 +43,8 @@ pub struct Sessions {
 pub struct Row {
     /// Sessions that are there.
     pub sessions: u16,
+    /// `ordinary` or `fast`: how the driver moves their frames.
+    pub way: &'static str,
     /// Sessions that have carried frames: no more than the load had descriptors and turns for.
     pub carrying: usize,
     /// Resident memory of one end in bytes, after the load.
@@ -64,17 +67,28 @@ pub fn measure(args: &BenchArgs, interrupt: &Interrupt, progress: &Progress) -> 
     let window = Window { ramp: RAMP, length: args.seconds };
     let limit = descriptors::raise();
     let mut sites = Vec::new();
-    for sessions in [1, args.sessions] {
-        progress.say(format_args!("starting {sessions} sessions"));
-        sites.push(Site::start(&program, sessions, limit)?);
+    for (fast, sessions) in [(false, 1), (false, args.sessions), (true, 1), (true, args.sessions)] {
+        progress.say(format_args!("starting {sessions} sessions, {}", name(fast)));
+        let mut site = Site::start(&program, sessions, fast, limit)?;
+        let why = site.left.fast()?;
+        if fast && why != "on" {
+            progress.say(format_args!("no fast path here: {why}"));
+            break;
+        }
+        sites.push(site);
     }
     for round in 1..=args.rounds {
         for site in &mut sites {
-            progress.say(format_args!("round {round} of {}: {} sessions", args.rounds, site.sessions));
+            let (sessions, way) = (site.sessions, name(site.fast));
+            progress.say(format_args!("round {round} of {}: {sessions} sessions, {way}", args.rounds));
             site.measure(window, interrupt)?;
         }
     }
     Ok(Sessions { rows: sites.into_iter().map(Site::finish).collect::<Result<_>>()? })
+}
+
+fn name(fast: bool) -> &'static str {
+    if fast { "fast" } else { "ordinary" }
 }
 
 /// A bed with many sessions, and what was measured in it.
@@ -83,6 +97,7 @@ pub(super) struct Site {
     pub(super) right: End,
     pub(super) bed: Bed,
     sessions: u16,
+    fast: bool,
     flows: Vec<(IpAddr, IpAddr)>,
     tcp: Vec<f64>,
     frames: Vec<f64>,
@@ -91,7 +106,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn start(program: &FilePath, sessions: u16, descriptors: u64) -> Result<Self> {
+    pub(super) fn start(program: &FilePath, sessions: u16, fast: bool, descriptors: u64) -> Result<Self> {
         let bed = Bed::new().doing("making two network namespaces joined by veth")?;
         for (space, own) in [(&bed.left, LEFT), (&bed.right, RIGHT)] {
             space
@@ -112,6 +127,8 @@ impl Site {
             ] {
                 arguments.extend([name.to_owned(), value]);
             }
+            let options: &[&str] = if fast { &FAST } else { &ORDINARY };
+            arguments.extend(options.iter().map(|option| (*option).to_owned()));
             End::start(space, program, &arguments)
         };
         let busy = u64::from(sessions).min(descriptors.saturating_sub(SPARE)).max(1) as u16;
@@ -120,6 +137,7 @@ impl Site {
             left: end(true)?,
             right: end(false)?,
             sessions,
+            fast,
             flows: (1..=busy).map(flow).collect(),
             tcp: Vec::new(),
             frames: Vec::new(),
@@ -169,6 +187,7 @@ impl Site {
         }
         let row = Row {
             sessions: self.sessions,
+            way: name(self.fast),
             carrying: busy,
             resident_bytes: self.left.resident()?.max(self.right.resident()?),
             tcp_gbit_s: round(median(&self.tcp)),
@@ -186,6 +205,7 @@ impl fmt::Display for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new([
             "sessions",
+            "way",
             "resident MB",
             "TCP Gbit/s",
             "200-byte frames 1000/s",
@@ -195,6 +215,7 @@ impl fmt::Display for Sessions {
         for row in &self.rows {
             table.row([
                 row.sessions.to_string(),
+                row.way.into(),
                 format!("{:.1}", row.resident_bytes as f64 / 1e6),
                 format!("{:.2}", row.tcp_gbit_s),
                 format!("{:.0}", row.frames_s / 1000.0),

@@ -26,6 +26,7 @@ use crate::end::{resident, this_program};
 use crate::exit::{Doing, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{Progress, Table};
+use crate::tunnel::ORDINARY;
 
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1701);
 /// The server's inner address.
@@ -220,7 +221,7 @@ impl Usage {
     }
 }
 
-/// `ol2tp serve` with a shared interface, CHAP and the user [`USER`], as a child.
+/// `ol2tp serve` with a shared interface, CHAP and the user [`USER`], as a child. Its frames go the ordinary way.
 pub struct Server {
     child: Child,
     control: Option<Client>,
@@ -245,6 +246,7 @@ impl Server {
                 .args(["--pool", &format!("{}/{}", POOL.address, POOL.len)])
                 .args(["--local-address", &LOCAL.to_string(), "--mode", mode.name()])
                 .args(["--shards", &shards.to_string()])
+                .args(ORDINARY)
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
                 .stdout(Stdio::null())
                 .spawn()

@@ -5,11 +5,18 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::args::BenchArgs;
-use crate::demo::{self, LOADS, RAMP, round};
+use crate::demo::{self, Kind, RAMP, round};
 use crate::exit::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::load::{Path, Share, Window, median};
+use crate::load::{PAYLOAD, Path, Share, Window, median};
 use crate::output::{Progress, Table};
+
+const LOADS: [(&str, Kind); 4] = [
+    ("TCP, 1 stream", Kind::Tcp(1)),
+    ("TCP, 4 streams", Kind::Tcp(4)),
+    ("UDP, 200 bytes", Kind::Udp(PAYLOAD)),
+    ("UDP, 64 bytes", Kind::Udp(64)),
+];
 
 /// What gets through each way, and how that compares.
 #[derive(Debug, Serialize)]
@@ -31,6 +38,8 @@ pub struct Row {
     pub tcp4_gbit_s: f64,
     /// UDP frames of 200 bytes.
     pub frames_s: f64,
+    /// UDP frames of 64 bytes.
+    pub frames64_s: f64,
 }
 
 /// What one way gets through for each that another does.
@@ -46,6 +55,8 @@ pub struct Ratio {
     pub tcp4: Share,
     /// UDP frames of 200 bytes.
     pub frames: Share,
+    /// UDP frames of 64 bytes.
+    pub frames64: Share,
 }
 
 /// Measures each load on all ways, then the next one, in rounds. `compared`: pairs of ways.
@@ -73,32 +84,39 @@ pub fn measure<const WAYS: usize>(
         }
     }
     let rows = ways.iter().zip(&samples).map(|((way, _), columns)| {
-        let [tcp, tcp4, frames] = columns.each_ref().map(|samples| median(samples));
-        Row { way, tcp_gbit_s: round(tcp), tcp4_gbit_s: round(tcp4), frames_s: frames.round() }
+        let [tcp, tcp4, frames, frames64] = columns.each_ref().map(|samples| median(samples));
+        Row {
+            way,
+            tcp_gbit_s: round(tcp),
+            tcp4_gbit_s: round(tcp4),
+            frames_s: frames.round(),
+            frames64_s: frames64.round(),
+        }
     });
     let of = |name| ways.iter().zip(&samples).find(|((way, _), _)| *way == name).map(|(_, samples)| samples);
     let ratios = compared.iter().filter_map(|&(way, to)| {
         let (ours, theirs) = (of(way)?, of(to)?);
-        let [tcp, tcp4, frames] = std::array::from_fn(|column| Share::of(&ours[column], &theirs[column]));
-        Some(Ratio { way, to, tcp, tcp4, frames })
+        let [tcp, tcp4, frames, frames64] = std::array::from_fn(|column| Share::of(&ours[column], &theirs[column]));
+        Some(Ratio { way, to, tcp, tcp4, frames, frames64 })
     });
     Ok(Ways { rows: rows.collect(), ratios: ratios.collect() })
 }
 
 impl fmt::Display for Ways {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new(["way", "TCP Gbit/s", "4 streams", "200-byte frames 1000/s"]);
+        let mut table = Table::new(["way", "TCP Gbit/s", "4 streams", "200-byte frames 1000/s", "64-byte"]);
         for row in &self.rows {
             table.row([
                 row.way.into(),
                 format!("{:.2}", row.tcp_gbit_s),
                 format!("{:.2}", row.tcp4_gbit_s),
                 format!("{:.1}", row.frames_s / 1000.0),
+                format!("{:.1}", row.frames64_s / 1000.0),
             ]);
         }
-        for Ratio { way, to, tcp, tcp4, frames } in &self.ratios {
-            let [tcp, tcp4, frames] = [tcp, tcp4, frames].map(Share::to_string);
-            table.row([format!("{way}/{to}"), tcp, tcp4, frames]);
+        for Ratio { way, to, tcp, tcp4, frames, frames64 } in &self.ratios {
+            let [tcp, tcp4, frames, frames64] = [tcp, tcp4, frames, frames64].map(Share::to_string);
+            table.row([format!("{way} / {to}"), tcp, tcp4, frames, frames64]);
         }
         table.fmt(f)
     }

@@ -84,12 +84,12 @@ struct Frames {
 pub(crate) enum Kind {
     /// So many streams.
     Tcp(usize),
-    /// Small frames.
-    Udp,
+    /// Frames with so many bytes of payload.
+    Udp(usize),
 }
 
 pub(crate) const LOADS: [(&str, Kind); 3] =
-    [("TCP, 1 stream", Kind::Tcp(1)), ("TCP, 4 streams", Kind::Tcp(4)), ("UDP, 200 bytes", Kind::Udp)];
+    [("TCP, 1 stream", Kind::Tcp(1)), ("TCP, 4 streams", Kind::Tcp(4)), ("UDP, 200 bytes", Kind::Udp(PAYLOAD))];
 const WAYS: [&str; 4] = ["direct", "tunnel", "plain", "fast"];
 
 /// Samples by load and way, one a round.
@@ -193,13 +193,13 @@ fn demo(args: &DemoArgs, interrupt: &Interrupt) -> Result<Report> {
 pub(crate) fn measure(kind: Kind, path: Path<'_>, window: Window, interrupt: &Interrupt) -> Result<f64> {
     let load = match kind {
         Kind::Tcp(streams) => Load::tcp(path, streams),
-        Kind::Udp => Load::udp_flow(path),
+        Kind::Udp(payload) => Load::udp_flow_of(path, payload),
     };
     let sample =
         load.doing(format_args!("load to {}", path.target))?.measure(window, interrupt, || Ok(()))?;
     Ok(match kind {
         Kind::Tcp(_) => sample.gbit_s(),
-        Kind::Udp => sample.frames_s(),
+        Kind::Udp(_) => sample.frames_s(),
     })
 }
 
@@ -223,7 +223,7 @@ pub fn round(value: f64) -> f64 {
 fn latest(kind: Kind, samples: &[Vec<f64>]) -> String {
     let amount = |value: f64| match kind {
         Kind::Tcp(_) => format!("{value:.2}"),
-        Kind::Udp => format!("{:.0}", value / 1000.0),
+        Kind::Udp(_) => format!("{:.0}", value / 1000.0),
     };
     let latest = samples.iter().map(|way| amount(way.last().copied().unwrap_or_default()));
     let list: Vec<_> = WAYS.iter().zip(latest).map(|(way, amount)| format!("{way} {amount}")).collect();

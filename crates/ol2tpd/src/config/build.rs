@@ -32,6 +32,8 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
     let driver = root.get("driver", value::choice(&DriverKind::NAMES)).unwrap_or_default();
     let shards = root.get("shards", value::number(1..=MAX_SHARDS)).unwrap_or(1);
     let fast = root.get("fast", value::choice(&Fast::NAMES)).unwrap_or_default();
+    let fast_sessions = root.get("fast-sessions", value::number(1..=1_000_000)).unwrap_or(FAST_SESSIONS);
+    let data_checksums = root.get("data-checksums", value::boolean).unwrap_or(true);
     let listen = listen(&root);
     let control = root.table("control", "[control]");
     let control_socket = control.get("socket", value::text).map(|path| root.reader.path(&path));
@@ -86,6 +88,8 @@ pub(super) fn settings(root: Section<'_>) -> Settings {
         driver,
         shards,
         fast,
+        fast_sessions,
+        data_checksums,
         listen: if listen.is_empty() && !peers.is_empty() { everywhere() } else { listen },
         control_socket,
         limits,
@@ -149,6 +153,8 @@ fn listen(root: &Section<'_>) -> Vec<SocketAddr> {
 
 /// Calls from one source whose users have not proved yet who they are.
 const LOGINS: usize = 4096;
+/// For how many sessions the fast path has room, if nothing else is said.
+const FAST_SESSIONS: u32 = 4096;
 
 fn limits(section: Section<'_>) -> (Limits, PppdLogins) {
     let (default, pppd) = (Limits::default(), PppdLogins::default());

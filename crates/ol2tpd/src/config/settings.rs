@@ -25,6 +25,10 @@ pub struct Settings {
     pub shards: usize,
     /// Whether it uses its fast path.
     pub fast: Fast,
+    /// For how many sessions that has room.
+    pub fast_sessions: u32,
+    /// Whether data messages that go by it over IPv4 have a UDP checksum.
+    pub data_checksums: bool,
     /// Where peers reach us. Port 0 is any free port.
     pub listen: Vec<SocketAddr>,
     /// Where the control API is; `None`: [`crate::control::default_path`].
@@ -105,7 +109,12 @@ impl Settings {
             )
         };
         let shards = || "the kernel's driver has no `shards`: it uses all cores by itself".to_owned();
-        let ignored = [(!tables.is_empty()).then(mss_clamp), (self.shards > 1).then(shards)];
+        let checksums = || "the kernel's driver has no `data-checksums`: all messages have theirs".to_owned();
+        let ignored = [
+            (!tables.is_empty()).then(mss_clamp),
+            (self.shards > 1).then(shards),
+            (!self.data_checksums).then(checksums),
+        ];
         ignored.into_iter().flatten().collect()
     }
 

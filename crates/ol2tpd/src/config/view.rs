@@ -56,6 +56,8 @@ impl Settings {
             ("driver", value(name_of(&DriverKind::NAMES, &self.driver))),
             ("shards", value(self.shards)),
             ("fast", value(name_of(&Fast::NAMES, &self.fast))),
+            ("fast-sessions", value(self.fast_sessions)),
+            ("data-checksums", value(self.data_checksums)),
         ];
         let mut views = vec![View { table: TableName::Root, keys: root }];
         for address in &self.listen {

@@ -19,7 +19,7 @@ const BOTH: &str = "secret = 's'\nhide-avps = true\nhello = '2m'\nhello-retransm
     mss-clamp = false\ninterface-name = 'i'\nsend-sequence = true\nrequire-sequence = true\n\
     reorder-timeout = '10ms'\necho-interval = '1s'\necho-failures = 1\nauthentication-time = '1s'\nrestart-time = '1s'\n\
     max-configure = 1\nmax-terminate = 1\nmax-failure = 1\nsession-timeout = '1s'\nidle-timeout = '1s'\n";
-const REST: &str = "driver = 'auto'\nshards = 2\nfast = 'off'\n[control]\nsocket = '/s'\n[limits]\ntunnels = 1\ntunnels-per-source = 1\nlogins-per-source = 1\npppd-logins = 1\npppd-logins-per-source = 1\nsessions-per-tunnel = 1\nsessions = 1\nhalf-open = 1\n\
+const REST: &str = "driver = 'auto'\nshards = 2\nfast = 'off'\nfast-sessions = 1\ndata-checksums = false\n[control]\nsocket = '/s'\n[limits]\ntunnels = 1\ntunnels-per-source = 1\nlogins-per-source = 1\npppd-logins = 1\npppd-logins-per-source = 1\nsessions-per-tunnel = 1\nsessions = 1\nhalf-open = 1\n\
     half-open-per-source = 1\nrequests = 1\nrequests-per-source = 1\nbacklog = 1\n[pool.x]\nranges = ['10.0.0.0/24']\n\
     [ipv6-pool.x]\nprefix = 'fd00::/48'\n[hooks]\ntimeout = '1s'\n\
     [[user]]\nname = 'u'\npassword = 'p'\naddress = '10.0.0.7'\nipv6-prefix = 'fd01::/64'\nroutes = ['10.9.0.0/16']\nmax-sessions = 1\nrefuse-more = true\n\

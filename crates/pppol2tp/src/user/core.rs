@@ -31,6 +31,7 @@ pub(super) struct Core {
     pub(super) netlink: Arc<Netlink>,
     pub(super) shards: Vec<Arc<Shard>>,
     pub(super) fast: FastPath,
+    data_checksums: bool,
     registry: Mutex<Registry>,
 }
 
@@ -132,7 +133,7 @@ impl connect::Known for Known {
 impl Core {
     pub(super) fn start(config: Config) -> Result<Self> {
         let system = |error| Error::system("starting the driver", &error);
-        let Config { mode, debug_rate, shards: count, fast } = config;
+        let Config { mode, debug_rate, shards: count, fast, data_checksums } = config;
         if !(1..=MAX_SHARDS).contains(&count) {
             let message = format!("the driver has 1 to {MAX_SHARDS} shards, not {count}");
             return Err(Error::new(Errno::Inval, message));
@@ -147,7 +148,7 @@ impl Core {
             let others: Vec<Weak<_>> = others.map(Arc::downgrade).collect();
             shard.up.leave(move |up| up.set_others(others))?;
         }
-        Ok(Self { mode, log, netlink, shards, fast, registry: Mutex::default() })
+        Ok(Self { mode, log, netlink, shards, fast, data_checksums, registry: Mutex::default() })
     }
 
     /// Tells the fast path what a session is like now.
@@ -161,7 +162,8 @@ impl Core {
         let wanted = || {
             let way = lock(&session.tunnel.way).get_or_insert_with(|| self.way(&session.tunnel)).clone()?;
             let programs = self.fast.programs()?;
-            fast::entry(session, &unit, &way, programs.tunnel_way(session.tunnel.slot))
+            let tunnel_way = programs.tunnel_way(session.tunnel.slot);
+            fast::entry(session, &unit, &way, tunnel_way, self.data_checksums)
         };
         if session.fast.set(fast::ids(session), wanted())
             && let Ok(programs) = self.fast.programs()

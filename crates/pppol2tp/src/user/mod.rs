@@ -66,6 +66,9 @@ pub struct Config {
     pub shards: usize,
     /// How the kernel moves the frames of plain sessions by itself.
     pub fast: FastPath,
+    /// Whether data messages that it sends so have a UDP checksum. Over IPv6 they have one anyhow; RFC 2661 §8.1 leaves
+    /// IPv4's to the operator. Messages that threads send always have theirs.
+    pub data_checksums: bool,
 }
 
 /// As many pairs of threads a driver has at the most.
@@ -73,7 +76,13 @@ pub const MAX_SHARDS: usize = 64;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { mode: Mode::OFFLOAD, debug_rate: Some(500), shards: 1, fast: FastPath::default() }
+        Self {
+            mode: Mode::OFFLOAD,
+            debug_rate: Some(500),
+            shards: 1,
+            fast: FastPath::default(),
+            data_checksums: true,
+        }
     }
 }
 

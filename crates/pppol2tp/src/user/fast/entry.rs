@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use l2tp_data::header::{ADDRESS_CONTROL, VERSION};
 use pppol2tp_bpf::layout::{
-    DOWN, IPV4, IPV6, MSS_CLAMP, OUTER6, PATTERNS, Pattern, SOURCES, Session as Entry, TCP_WHOLE, UDP_WHOLE,
+    DOWN, IPV4, IPV6, MSS_CLAMP, NO_CHECKSUM, OUTER6, PATTERNS, Pattern, SOURCES, Session as Entry, TCP_WHOLE, UDP_WHOLE,
     UP, fold,
 };
 
@@ -35,6 +35,7 @@ pub(in super::super) fn entry(
     unit: &UnitState,
     path: &Path,
     tunnel_way: u32,
+    checksums: bool,
 ) -> Result<(Entry, Bound, Option<Why>), Why> {
     let tunnel = &session.tunnel;
     if tunnel.mask().has(DebugMask::DATA) || session.mask().has(DebugMask::DATA) {
@@ -63,6 +64,7 @@ pub(in super::super) fn entry(
         (unit.lets_pass(true), IPV6),
         (unit.mss_clamp, MSS_CLAMP),
         (tunnel.peer.is_ipv6(), OUTER6),
+        (!checksums && tunnel.peer.is_ipv4(), NO_CHECKSUM),
     ] {
         flags |= if set { flag } else { 0 };
     }
