@@ -178,7 +178,8 @@ impl Load {
         let mut load = Self::new();
         load.payload = payload.clamp(1, LONGEST);
         let (received, payload) = (Arc::clone(&load.received), load.payload);
-        let sender = load.spawn("udp-send", move |stop| send_udp(&senders, burst, payload, &received, stop))?;
+        let sender =
+            load.spawn("udp-send", move |stop| send_udp(&senders, burst, payload, &received, stop))?;
         let received = Arc::clone(&load.received);
         load.spawn("udp-receive", move |stop| receive_udp(&receiver, payload, &received, &sender, stop))?;
         Ok(load)
@@ -245,8 +246,7 @@ impl Load {
         probe()?;
         let (start, before) = (Instant::now(), self.received());
         interrupt.wait(window.length)?;
-        let sample =
-            Sample { bytes: self.received() - before, time: start.elapsed(), payload: self.payload };
+        let sample = Sample { bytes: self.received() - before, time: start.elapsed(), payload: self.payload };
         probe()?;
         Ok(sample)
     }
@@ -297,13 +297,7 @@ fn receive_tcp(mut stream: TcpStream, received: &AtomicU64) {
     }
 }
 
-fn send_udp(
-    sockets: &[UdpSocket],
-    burst: usize,
-    payload: usize,
-    received: &AtomicU64,
-    stop: &AtomicBool,
-) {
+fn send_udp(sockets: &[UdpSocket], burst: usize, payload: usize, received: &AtomicU64, stop: &AtomicBool) {
     let burst = burst.clamp(1, BURST);
     let bytes = [0x5a; LONGEST];
     let frames = [[IoSlice::new(&bytes[..payload])]; BURST];

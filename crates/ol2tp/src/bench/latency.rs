@@ -188,7 +188,8 @@ impl fmt::Display for Latency {
             "p99",
         ];
         let mut table = Table::new(head).words(2);
-        for Row { direction, load_frames_s, direct_us, tunnel_us, end_us, fast_us, fast_end_us } in &self.rows {
+        for Row { direction, load_frames_s, direct_us, tunnel_us, end_us, fast_us, fast_end_us } in &self.rows
+        {
             let pairs = [Some(*direct_us), Some(*tunnel_us), Some(*end_us), *fast_us, *fast_end_us];
             let words = |pair: Option<[f64; 2]>| {
                 pair.map_or(["–".into(), "–".into()], |pair| pair.map(|us| format!("{us:.1}")))

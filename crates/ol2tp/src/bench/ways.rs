@@ -96,7 +96,8 @@ pub fn measure<const WAYS: usize>(
     let of = |name| ways.iter().zip(&samples).find(|((way, _), _)| *way == name).map(|(_, samples)| samples);
     let ratios = compared.iter().filter_map(|&(way, to)| {
         let (ours, theirs) = (of(way)?, of(to)?);
-        let [tcp, tcp4, frames, frames64] = std::array::from_fn(|column| Share::of(&ours[column], &theirs[column]));
+        let [tcp, tcp4, frames, frames64] =
+            std::array::from_fn(|column| Share::of(&ours[column], &theirs[column]));
         Some(Ratio { way, to, tcp, tcp4, frames, frames64 })
     });
     Ok(Ways { rows: rows.collect(), ratios: ratios.collect() })

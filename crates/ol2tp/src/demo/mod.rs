@@ -88,8 +88,11 @@ pub(crate) enum Kind {
     Udp(usize),
 }
 
-pub(crate) const LOADS: [(&str, Kind); 3] =
-    [("TCP, 1 stream", Kind::Tcp(1)), ("TCP, 4 streams", Kind::Tcp(4)), ("UDP, 200 bytes", Kind::Udp(PAYLOAD))];
+pub(crate) const LOADS: [(&str, Kind); 3] = [
+    ("TCP, 1 stream", Kind::Tcp(1)),
+    ("TCP, 4 streams", Kind::Tcp(4)),
+    ("UDP, 200 bytes", Kind::Udp(PAYLOAD)),
+];
 const WAYS: [&str; 4] = ["direct", "tunnel", "plain", "fast"];
 
 /// Samples by load and way, one a round.

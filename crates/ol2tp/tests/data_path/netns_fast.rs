@@ -30,14 +30,16 @@ fn ends(ipv6: bool, fast: [Fast; 2], known: bool) -> (End, End) {
     let Bed { left, right } = Bed::new().expect("a bed");
     let [here, there]: [IpAddr; 2] =
         if ipv6 { [LEFT6.into(), RIGHT6.into()] } else { [LEFT.into(), RIGHT.into()] };
-    let bind = |space: &Space, ours: IpAddr, theirs: IpAddr| {
-        let socket = space.enter(|| UdpSocket::bind((ours, 1701))).expect("a socket");
-        socket.connect((theirs, 1701)).expect("connected");
-        socket
-    };
     let (one, two) = (bind(&left, here, there), bind(&right, there, here));
     let [first, second] = fast;
     (End::within(left, 1, one, config(first), known), End::within(right, 2, two, config(second), known))
+}
+
+/// A socket for the tunnel to another namespace.
+fn bind(space: &Space, ours: IpAddr, theirs: IpAddr) -> UdpSocket {
+    let socket = space.enter(|| UdpSocket::bind((ours, 1701))).expect("a socket");
+    socket.connect((theirs, 1701)).expect("connected");
+    socket
 }
 
 /// Two ends that are, and know of each other.

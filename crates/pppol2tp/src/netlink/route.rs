@@ -227,6 +227,24 @@ impl Netlink {
         routes(&answers).next().ok_or_else(|| io::Error::other("the kernel named no route"))
     }
 
+    /// The way that packets of ours take: destination, interface and gateway are theirs, whatever the routes say beside.
+    ///
+    /// Errors: the same.
+    pub fn way_of(&self, to: IpAddr, from: IpAddr, mark: u32, index: Option<u32>) -> io::Result<Route> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(to);
+        message.header.destination_prefix_length = Prefix::host(to).len;
+        message.header.source_prefix_length = Prefix::host(from).len;
+        message.attributes =
+            vec![RouteAttribute::Destination(to.into()), RouteAttribute::Source(from.into())];
+        message.attributes.extend(index.map(RouteAttribute::Oif));
+        if mark != 0 {
+            message.attributes.push(RouteAttribute::Mark(mark));
+        }
+        let answers = self.query(RouteNetlinkMessage::GetRoute(message), 0)?;
+        routes(&answers).next().ok_or_else(|| io::Error::other("the kernel named no way"))
+    }
+
     /// All routes of the main table, of IPv6 or of IPv4, but for those that lead nowhere now.
     pub fn routes(&self, ipv6: bool) -> io::Result<Vec<Route>> {
         let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };

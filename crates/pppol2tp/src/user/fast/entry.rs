@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use l2tp_data::header::{ADDRESS_CONTROL, VERSION};
 use pppol2tp_bpf::layout::{
-    DOWN, IPV4, IPV6, MSS_CLAMP, NO_CHECKSUM, OUTER6, PATTERNS, Pattern, SOURCES, Session as Entry, TCP_WHOLE, UDP_WHOLE,
-    UP, fold,
+    DOWN, IPV4, IPV6, MSS_CLAMP, NO_CHECKSUM, OUTER6, PATTERNS, Pattern, SOURCES, Session as Entry,
+    TCP_WHOLE, UDP_WHOLE, UP, fold,
 };
 
 use super::{Path, Why};

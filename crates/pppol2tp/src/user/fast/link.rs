@@ -1,6 +1,6 @@
 //! How a peer is reached.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -47,14 +47,24 @@ pub(in super::super) fn path(netlink: &Netlink, tunnel: &Tunnel, udp: &Udp) -> R
     {
         return Err("the UDP socket is of another network namespace than the interface".into());
     }
+    policy::none_for(tunnel.peer.ip())?;
+    let bound = option(fd, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX).cast_unsigned();
+    let scope = match tunnel.peer {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(peer) => peer.scope_id(),
+    };
+    let mark = option(fd, libc::SOL_SOCKET, libc::SO_MARK).cast_unsigned();
+    let wanted = [bound, scope].into_iter().find(|index| *index != 0);
+    // As the socket would choose an address.
+    let like = [(libc::SO_MARK, mark), (libc::SO_BINDTOIFINDEX, wanted.unwrap_or(0))];
+    for (name, value) in like.into_iter().filter(|(_, value)| *value != 0) {
+        sys::set_option(probe.as_fd(), libc::SOL_SOCKET, name, value.cast_signed()).map_err(failed)?;
+    }
     probe.connect(tunnel.peer).map_err(failed)?;
     let local = probe.local_addr().map_err(failed)?.ip().to_canonical();
-    policy::none_for(tunnel.peer.ip())?;
-    let bound = option(fd, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX);
-    let route = netlink.route_to(tunnel.peer.ip()).map_err(failed)?;
-    let index = match (bound, route.kind, route.index) {
-        (1.., ..) => bound as u32,
-        (_, RouteKind::Unicast | RouteKind::Local, Some(index)) => index,
+    let way = netlink.way_of(tunnel.peer.ip(), local, mark, wanted).map_err(failed)?;
+    let index = match (way.kind, way.index) {
+        (RouteKind::Unicast | RouteKind::Local, Some(index)) => index,
         _ => return Err(format!("packets to {} leave by no interface", tunnel.peer).into()),
     };
     let wire = is_wire(netlink, index)?;
@@ -67,7 +77,7 @@ pub(in super::super) fn path(netlink: &Netlink, tunnel: &Tunnel, udp: &Udp) -> R
         outer: index,
         local,
         wire,
-        mark: option(fd, libc::SOL_SOCKET, libc::SO_MARK).cast_unsigned(),
+        mark,
         hops: if hops > 0 { hops as u8 } else { 64 },
         service: service.max(0) as u8,
     })
